@@ -1,0 +1,1 @@
+"""The harness: finds examples and drivers, runs the cells, judges, reports."""

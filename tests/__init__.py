@@ -1,0 +1,1 @@
+"""Tests of the harness, with named fakes, and of the data, with validators."""
