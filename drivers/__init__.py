@@ -1,0 +1,1 @@
+"""The drivers without an ORM: a folder per driver, and the DB-API examples that run with each."""

@@ -1,0 +1,47 @@
+"""The child closes the connection it inherited and opens its own; then the parent asks again.
+
+Hazard. Closing says goodbye in the protocol (MySQL `COM_QUIT`, PostgreSQL `Terminate`), and the server ends the session
+for both processes. The child is served, the parent is not.
+
+Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
+"""
+
+import multiprocessing
+
+from drivers.helper import connect, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def close_inherited(connection):
+    """First thing in the worker: the inherited connection is the parent's, so close our copy of it."""
+    connection.close()
+
+
+# What happens.
+
+
+def child(inherited):
+    step("close", close_inherited, inherited)
+    own = connect()
+    look_up(own, 101)
+
+
+def main():
+    prepare()
+    connection = connect()
+    look_up(connection, 1)
+    wait_for(start_worker(child, connection))
+    look_up(connection, 2)
+    look_up(connection, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""psycopg 3: the calls of the DB-API examples that are this driver's own."""
+
+from urllib.parse import SplitResult
+
+import psycopg
+
+#: What a statement selects to learn on which server session it ran.
+SESSION_ID = "pg_backend_pid()"
+
+
+def connect(url: SplitResult, *, autocommit: bool = True) -> psycopg.Connection:
+    """Open a connection to the database of `url`; options that libpq takes stand in its query."""
+    return psycopg.connect(url._replace(scheme="postgresql").geturl(), autocommit=autocommit)
+
+
+def session_id(connection: psycopg.Connection) -> int:
+    """Return the server session's id as the driver learnt it when it connected; sends nothing."""
+    return connection.info.backend_pid
+
+
+def descriptor(connection: psycopg.Connection) -> int:
+    """Return the file descriptor of the connection's socket."""
+    return connection.fileno()
+
+
+def transport(cursor: psycopg.Cursor) -> str:
+    """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
+    cursor.execute("SELECT ssl, inet_server_addr() FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    encrypted, address = cursor.fetchone()
+    return "tls" if encrypted else "tcp" if address else "unix"

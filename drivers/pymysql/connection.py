@@ -1,0 +1,43 @@
+"""PyMySQL: the calls of the DB-API examples that are this driver's own."""
+
+from urllib.parse import SplitResult, parse_qsl, unquote
+
+import pymysql
+
+#: What a statement selects to learn on which server session it ran.
+SESSION_ID = "CONNECTION_ID()"
+
+
+def connect(url: SplitResult, *, autocommit: bool = True) -> pymysql.Connection:
+    """Open a connection to the database of `url`; options that the driver takes stand in its query."""
+    return pymysql.connect(
+        host=url.hostname,
+        port=url.port or 3306,
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        database=url.path.lstrip("/"),
+        autocommit=autocommit,
+        **dict(parse_qsl(url.query)),
+    )
+
+
+def session_id(connection: pymysql.Connection) -> int:
+    """Return the server session's id as the driver learnt it when it connected; sends nothing."""
+    return connection.thread_id()
+
+
+def descriptor(connection: pymysql.Connection) -> int:
+    """Return the file descriptor of the connection's socket.
+
+    PyMySQL 1.2 has no public way to it: `_sock` is the socket, an `ssl.SSLSocket` under TLS.
+    """
+    return connection._sock.fileno()
+
+
+def transport(cursor: pymysql.cursors.Cursor) -> str:
+    """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
+    cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+    if cursor.fetchone()[1]:
+        return "tls"
+    cursor.execute("SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()")
+    return "tcp" if ":" in cursor.fetchone()[0] else "unix"

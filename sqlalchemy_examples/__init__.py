@@ -1,0 +1,1 @@
+"""The SQLAlchemy examples: one model, an engine, and an example per file."""

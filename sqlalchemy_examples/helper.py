@@ -1,0 +1,196 @@
+"""What the SQLAlchemy examples share: a model, orders to look up, and a transcript.
+
+The table `orders` holds the orders 1 to 499. The parent asks for orders below 100, child 1 for 101 to 199,
+child 2 for 201 to 299 and so on, so that an order somebody else asked for is another process's answer.
+Orders that an example writes are numbered from 1001.
+
+Each step prints one line when it begins and one when it ends:
+
+    12:30:01.500125 child 1  4712 look up 101
+    12:30:01.500871 child 1  4712 look up 101: order 101, session 33
+
+that is: time (UTC), process, its pid, the step and what it is about, then its result: `order N, session S`,
+`nothing` where the answer held no row, `done`, or `raised` with the exception, its code and its first line.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Engine,
+    NullPool,
+    String,
+    create_engine,
+    exists,
+    func,
+    select,
+    text,
+)
+from sqlalchemy import (
+    insert as insert_rows,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+DATABASE_URL = os.environ.get("DATABASE_URL") or sys.exit(
+    "DATABASE_URL is not set, e.g. postgresql+psycopg://..."
+)
+ORDERS = 499
+
+
+# Orders.
+
+
+class Base(DeclarativeBase):
+    """The declarative base."""
+
+
+class Order(Base):
+    """An order; examples look up the orders 1 to 499 and write new ones from 1001."""
+
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    item: Mapped[str] = mapped_column(String(100))
+
+
+def server_session(engine: Engine) -> Any:
+    """Return the SQL function that gives the id of the server session a query runs on."""
+    return func.pg_backend_pid() if engine.dialect.name == "postgresql" else func.connection_id()
+
+
+def look_up(engine: Engine, number: int) -> int | None:
+    """Ask for one order, in a session that is closed again, and return the number of the order that came back."""
+
+    def ask() -> Any:
+        with Session(engine) as session:
+            return session.execute(select(Order, server_session(engine)).where(Order.id == number)).first()
+
+    return step("look up", ask, about=number, result=_answer)
+
+
+def insert(session: Session, number: int) -> None:
+    """Write one new order in the session's transaction, at once."""
+
+    def write() -> None:
+        session.add(Order(id=number, item="new"))
+        session.flush()
+
+    step("insert", write, about=number)
+
+
+def _answer(row: Any) -> tuple[Any, str]:
+    if row is None:
+        return None, "nothing"
+    order, session = row
+    return order.id, f"order {order.id}, session {session}"
+
+
+def prepare() -> None:
+    """Create and fill the table `orders` where it is missing, on a connection that is closed again."""
+
+    def fill() -> str:
+        engine = create_engine(DATABASE_URL, poolclass=NullPool)
+        Base.metadata.create_all(engine)
+        with Session(engine) as session:
+            if not session.scalar(select(exists(select(Order)))):
+                rows = [{"id": number, "item": f"order {number}"} for number in range(1, ORDERS + 1)]
+                session.execute(insert_rows(Order), rows)
+                session.commit()
+            return _transport(session)
+
+    step("prepare", fill, result=lambda transport: (None, f"done, over {transport}"))
+
+
+def _transport(session: Session) -> str:
+    """Return how the session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
+    if session.get_bind().dialect.name == "postgresql":
+        query = "SELECT ssl, inet_server_addr() FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        encrypted, address = session.execute(text(query)).one()
+        return "tls" if encrypted else "tcp" if address else "unix"
+    if session.execute(text("SHOW SESSION STATUS LIKE 'Ssl_cipher'")).one()[1]:
+        return "tls"
+    query = "SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()"
+    return "tcp" if ":" in session.execute(text(query)).scalar_one() else "unix"
+
+
+# Transcript.
+
+
+def step(
+    action: str,
+    function: Callable[..., Any],
+    *arguments: Any,
+    about: int | None = None,
+    result: Callable[[Any], tuple[Any, str]] = lambda value: (value, "done"),
+    **options: Any,
+) -> Any:
+    """Call `function`, print how it went, and return what it returned, or None where it raised."""
+    what = action if about is None else f"{action} {about}"
+    say(what)
+    try:
+        value, outcome = result(function(*arguments, **options))
+    except Exception as error:
+        value, outcome = None, f"raised {describe(error)}"
+    say(f"{what}: {outcome}")
+    return value
+
+
+def say(text: str) -> None:
+    """Print one line of the transcript in a single write, so that processes never mix within a line."""
+    line = f"{datetime.now(UTC):%H:%M:%S.%f} {_who():<8} {os.getpid()} {text}\n"
+    sys.stdout.flush()
+    os.write(1, line.encode())
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception's class, its code (MySQL error number or SQLSTATE) and the first line of its text."""
+    kind, cause = type(error), getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlstate", None) or (
+        cause.args[0] if cause.args and isinstance(cause.args[0], int) else None
+    )
+    text = str(cause.args[1] if code and len(cause.args) > 1 else cause).strip().partition("\n")[0]
+    return " ".join(filter(None, [f"{kind.__module__}.{kind.__qualname__}", str(code or "")])) + f": {text}"
+
+
+_parent = os.getpid()
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(before=_count_fork)
+
+
+def _who() -> str:
+    """Name this process as its parent counts it: children are numbered in the order they are started."""
+    if multiprocessing.parent_process() is not None:
+        who = "child " + multiprocessing.current_process().name.rpartition("-")[2]
+    else:
+        who = "parent" if os.getpid() == _parent else f"child {_forks}"
+    thread = threading.current_thread()
+    return who if thread is threading.main_thread() else f"{who}/{thread.name}"
+
+
+def wait_for(child: Any) -> None:
+    """Wait for a child, a `Process` or the pid of a fork, and print how it left."""
+
+    def wait() -> int:
+        if isinstance(child, int):
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        child.join()
+        return child.exitcode
+
+    step(
+        "wait",
+        wait,
+        result=lambda code: (code, f"signal {signal.Signals(-code).name}" if code < 0 else f"exit {code}"),
+    )
