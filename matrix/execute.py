@@ -1,0 +1,245 @@
+"""Runs one program under a deadline, and leaves nothing of it behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: The variable that marks a cell's processes, so that those that left their group are found too.
+MARK = "MATRIX_CELL"
+#: Seconds a program may take to print its first line: interpreter, imports and a busy machine.
+STARTUP = 30.0
+#: Seconds that processes are given to leave by themselves after the program has ended.
+GRACE = 0.5
+#: Bytes of output that are kept; a program that prints more is a broken one.
+OUTPUT_LIMIT = 4_000_000
+
+
+class Groups(Protocol):
+    """What is told which process groups exist, and ends them should this process die (see `matrix.warden`)."""
+
+    def watch_group(self, pgid: int) -> None:
+        """Take note of a process group."""
+
+    def release_group(self, pgid: int) -> None:
+        """Forget it."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a program ran: what it printed, how it ended, and how long it took in seconds.
+
+    `returncode` is negative for a death by signal, as in `subprocess`; it is None where the deadline passed.
+    `left_behind` counts processes that were still there after the program had ended, and were killed.
+    """
+
+    output: str
+    errors: str
+    returncode: int | None
+    timed_out: bool
+    left_behind: int
+    seconds: float
+
+    @property
+    def signal(self) -> str | None:
+        """The signal the program died by, None where it did not or where it was us."""
+        if self.returncode is None or self.returncode >= 0:
+            return None
+        try:
+            return signal.Signals(-self.returncode).name
+        except ValueError:
+            return f"SIG{-self.returncode}"
+
+
+def execute(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    deadline: float,
+    groups: Groups,
+    mark: str,
+    startup: float = STARTUP,
+) -> Execution:
+    """Run a program in a session of its own and return what it printed and how it ended.
+
+    `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; before its
+    first line it has `startup` seconds, and in all no more than ten deadlines beyond that. Then its whole process
+    group is killed. When this returns, no process of the program is left, its pipes are closed, and every orphan that
+    the program made is reaped. Raises OSError where the program cannot be started.
+    """
+    _adopt_orphans()
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        env={**env, MARK: mark},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    groups.watch_group(process.pid)
+    try:
+        output, errors, timed_out = _read(process, deadline, startup)
+        returncode = None if timed_out else process.wait()
+    finally:
+        seconds = time.monotonic() - began
+        left = _end(process, mark)
+        groups.release_group(process.pid)
+    return Execution(
+        output=output.decode("utf-8", "backslashreplace"),
+        errors=errors.decode("utf-8", "backslashreplace"),
+        returncode=returncode,
+        timed_out=timed_out,
+        left_behind=0 if timed_out else left,
+        seconds=seconds,
+    )
+
+
+def _read(process: subprocess.Popen[bytes], deadline: float, startup: float) -> tuple[bytes, bytes, bool]:
+    """Read both pipes until the program has ended, or has been silent for too long (then the third value is true)."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    buffers = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    output = buffers[process.stdout.fileno()]
+    now = time.monotonic()
+    silent_until, last_moment = now + startup, now + startup + 10 * deadline
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+        for descriptor in buffers:
+            selector.register(descriptor, selectors.EVENT_READ)
+        ended = _end_of(process, stack)
+        if ended is not None:
+            selector.register(ended, selectors.EVENT_READ)
+        gone = False
+        while selector.get_map().keys() & buffers.keys():
+            now = time.monotonic()
+            limit = min(silent_until, last_moment)
+            if now >= limit:
+                return bytes(output), bytes(buffers[process.stderr.fileno()]), not gone
+            # Without pidfd (outside Linux) the end of the program is looked for from time to time.
+            for key, _ in selector.select(min(limit - now, 60 if ended is not None else 0.05)):
+                descriptor = key.fd
+                if descriptor == ended:
+                    selector.unregister(descriptor)
+                    gone, silent_until = True, time.monotonic() + GRACE
+                    continue
+                data = os.read(descriptor, 65_536)
+                if not data:
+                    selector.unregister(descriptor)
+                elif len(buffers[descriptor]) < OUTPUT_LIMIT:
+                    buffers[descriptor] += data
+                if data and descriptor == process.stdout.fileno() and not gone:
+                    silent_until = time.monotonic() + deadline
+            if ended is None and not gone and process.poll() is not None:
+                gone, silent_until = True, time.monotonic() + GRACE
+        # Both pipes are closed: the program is ending, unless it closed them and goes on.
+        try:
+            process.wait(timeout=max(0.0, min(silent_until, last_moment) - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return bytes(output), bytes(buffers[process.stderr.fileno()]), True
+    return bytes(output), bytes(buffers[process.stderr.fileno()]), False
+
+
+def _end_of(process: subprocess.Popen[bytes], stack: contextlib.ExitStack) -> int | None:
+    """Return a descriptor that becomes readable when the program ends, None where the system has none."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:
+        return None
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _end(process: subprocess.Popen[bytes], mark: str) -> int:
+    """Kill what is left of a program, reap it, and return how many processes there were besides the first."""
+    left = _members(process.pid) if process.poll() is not None else set()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    # Orphans come to this process: those of the group are dying, those that left the group bear the mark.
+    until = time.monotonic() + GRACE
+    dying: set[int] = set()
+    while (orphans := _orphans(process.pid, mark) | dying) and time.monotonic() < until:
+        for pid in orphans:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                reaped, _ = os.waitpid(pid, os.WNOHANG)
+                if reaped:
+                    dying.discard(pid)
+                    continue
+                dying.add(pid)
+        left |= orphans
+        if dying:
+            time.sleep(0.001)
+    return len(left)
+
+
+def _members(group: int) -> set[int]:
+    """Return the pids in a process group that this process has adopted and that are not dead yet."""
+    return {pid for pid, (_, pgrp, state) in _children().items() if pgrp == group and state != "Z"}
+
+
+def _orphans(group: int, mark: str) -> set[int]:
+    """Return the adopted children of this process that belong to a cell, dead ones included."""
+    found = set()
+    for pid, (_, pgrp, state) in _children().items():
+        if pgrp == group or (state != "Z" and _has_mark(pid, mark)):
+            found.add(pid)
+    return found
+
+
+def _has_mark(pid: int, mark: str) -> bool:
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return f"{MARK}={mark}".encode() in environ.split(b"\0")
+
+
+def _children() -> dict[int, tuple[int, int, str]]:
+    """Return this process's children as the kernel lists them: pid to (parent, group, state). Empty outside Linux."""
+    found = {}
+    for path in Path("/proc/self/task").glob("*/children"):
+        try:
+            pids = path.read_text().split()
+        except OSError:
+            continue
+        for pid in map(int, pids):
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            found[pid] = (int(fields[1]), int(fields[2]), fields[0])
+    return found
+
+
+_adopting = False
+
+
+def _adopt_orphans() -> None:
+    """Make orphans among the descendants children of this process (Linux: PR_SET_CHILD_SUBREAPER), once."""
+    global _adopting  # noqa: PLW0603 - a property of the process, set once
+    if _adopting or sys.platform != "linux":
+        return
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+    _adopting = True

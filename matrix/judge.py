@@ -1,0 +1,182 @@
+"""Says what happened in one run of one cell, from the transcript and from the server.
+
+Judged are facts: which order an answer held, which session it came from, which exception ended a step, which rows are on the
+server. Texts of messages are kept as evidence and decide nothing, for they differ between client libraries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from matrix.transcript import Names, sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.transcript import Line
+
+#: Every outcome and its meaning, from the worst down. A run's outcome is the worst that was seen in it.
+OUTCOMES = {
+    "wrong row": "a process was handed a row it did not ask for, or told that its row does not exist, and no error was raised",
+    "lost write": "the program was told its write is committed, and it is not on the server",
+    "unwanted write": "the program rolled its write back, and it is on the server",
+    "crash": "a process died by a signal",
+    "hang": "a process got no answer before the deadline",
+    "parent error": "the parent got an exception",
+    "child error": "only children got an exception",
+    "leak": "sessions stay open on the server after every process has left",
+    "shared session": "every answer was right, yet two processes used one server session: luck, not safety",
+    "new session": "every answer was right, and the parent is on another session than before: its temporary tables, settings and locks are gone",
+    "works": "every process got its own answers on its own session, and the parent kept its session",
+    "not applicable": "the cell could not be run here; the reason stands beside it",
+}
+
+
+def worst(outcomes: Sequence[str]) -> str:
+    """Return the worst of some outcomes."""
+    return min(outcomes, key=list(OUTCOMES).index)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of one run: what was printed, how the program ended, and what the server showed.
+
+    `signal` is the name of the signal the program died by; `sessions_before` and `sessions_after` count the sessions in the
+    cell's database before it started and after every process had left; `committed` holds the orders on the server that
+    were written by the example (numbers from 1001), None where nothing was written.
+    """
+
+    lines: list[Line]
+    timed_out: bool = False
+    signal: str | None = None
+    sessions_before: int = 0
+    sessions_after: int = 0
+    committed: frozenset[int] | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one run, all outcomes seen in it, and the three points of view that support it."""
+
+    outcome: str
+    seen: list[str]
+    parent: dict[str, Any]
+    children: list[dict[str, Any]]
+    server: dict[str, Any]
+    transcript: list[str] = field(default_factory=list)
+
+
+def judge(run: Run) -> Verdict:
+    """Return what happened, as OUTCOMES names it."""
+    lines = run.lines
+    names = Names()
+    transcript = [names.plain(line) for line in lines]
+    who = list(dict.fromkeys(line.who for line in lines))
+    by = {name: [line for line in lines if line.who == name] for name in who}
+    parent = by.pop("parent", [])
+    shared = _shared_sessions([parent, *by.values()])
+    lost, unwanted = _writes(by | {"parent": parent}, run.committed)
+
+    seen = []
+    if any(line.wrong for line in lines):
+        seen.append("wrong row")
+    if lost:
+        seen.append("lost write")
+    if unwanted:
+        seen.append("unwanted write")
+    if run.signal or any(line.signal for line in lines):
+        seen.append("crash")
+    if run.timed_out:
+        seen.append("hang")
+    if any(line.error for line in parent):
+        seen.append("parent error")
+    elif any(line.error for line in lines):
+        seen.append("child error")
+    if run.sessions_after:
+        seen.append("leak")
+    if shared:
+        seen.append("shared session")
+    before, after = _parent_sessions(lines)
+    new = bool(before) and any(session not in before for session in after)
+    if new:
+        seen.append("new session")
+
+    children = [
+        {"name": name, **_view(part), "session": "shared" if set(sessions(part)) & shared else "own" if sessions(part) else "none"}
+        for name, part in sorted(by.items(), key=lambda item: int(item[0].split()[1]))
+    ]
+    parent_session = (
+        "shared" if set(sessions(parent)) & shared else "new" if new else "same" if before and after else "lost" if before else "none"
+    )
+    return Verdict(
+        outcome=seen[0] if seen else "works",
+        seen=seen or ["works"],
+        parent={**_view(parent), "session": parent_session} | ({"signal": run.signal} if run.signal else {}),
+        children=children,
+        server={
+            "sessions_before": run.sessions_before,
+            "sessions_after": run.sessions_after,
+            "sessions_used": [names.session(number) for number in sessions(lines)],
+            "committed": None if run.committed is None else sorted(run.committed),
+            "lost": sorted(lost),
+            "unwanted": sorted(unwanted),
+        },
+        transcript=transcript,
+    )
+
+
+def _view(lines: list[Line]) -> dict[str, Any]:
+    """Return what one process saw: answers right and wrong, exceptions, and steps that never ended."""
+    open_steps: dict[tuple[str, str], int] = {}
+    for line in lines:
+        key = (line.thread, line.step)
+        open_steps[key] = open_steps.get(key, 0) + (1 if line.result is None else -1)
+    return {
+        "right": sum(line.right for line in lines),
+        "wrong": sum(line.wrong for line in lines),
+        "errors": sorted({line.error for line in lines if line.error}),
+        "unanswered": [step for (_, step), count in open_steps.items() if count > 0],
+    }
+
+
+def _shared_sessions(processes: list[list[Line]]) -> set[int]:
+    """Return the sessions on which more than one process got an answer."""
+    used: dict[int, int] = {}
+    for lines in processes:
+        for session in sessions(lines):
+            used[session] = used.get(session, 0) + 1
+    return {session for session, count in used.items() if count > 1}
+
+
+def _parent_sessions(lines: list[Line]) -> tuple[set[int], set[int]]:
+    """Return the parent's sessions before any child said a word, and those of its answers after."""
+    first_child = next((index for index, line in enumerate(lines) if line.who != "parent"), len(lines))
+    before = {line.session for line in lines[:first_child] if line.who == "parent" and line.session is not None}
+    after = {line.session for line in lines[first_child:] if line.who == "parent" and line.session is not None}
+    return before, after
+
+
+def _writes(processes: dict[str, list[Line]], committed: frozenset[int] | None) -> tuple[set[int], set[int]]:
+    """Return the orders whose commit was confirmed but which are not there, and those rolled back that are.
+
+    A process's inserts belong to the transaction that its next `commit` or `rollback` ends, as the process was told.
+    """
+    if committed is None:
+        return set(), set()
+    lost, unwanted = set(), set()
+    for lines in processes.values():
+        pending: list[int] = []
+        for line in lines:
+            if line.result is None or not line.result.startswith("done"):
+                continue
+            if line.action == "insert" and line.about is not None:
+                pending.append(line.about)
+            elif line.action == "commit":
+                lost.update(number for number in pending if number not in committed)
+                pending = []
+            elif line.action == "rollback":
+                unwanted.update(number for number in pending if number in committed)
+                pending = []
+    return lost, unwanted

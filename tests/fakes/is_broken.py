@@ -1,0 +1,3 @@
+"""Ends with a traceback before it has done anything."""
+
+raise ImportError("no such driver")

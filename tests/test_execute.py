@@ -1,0 +1,140 @@
+"""Running a program: each fake does what its name says, and nothing of it may be left."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from matrix.execute import Execution, execute
+from matrix.judge import Run, judge
+from matrix.transcript import parse
+
+FAKES = Path(__file__).parent / "fakes"
+
+
+class NoGroups:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.watched: list[int] = []
+        self.released: list[int] = []
+
+    def watch_group(self, pgid: int) -> None:
+        self.watched.append(pgid)
+
+    def release_group(self, pgid: int) -> None:
+        self.released.append(pgid)
+
+
+def run(fake: str, *arguments: str, deadline: float = 0.4, groups: NoGroups | None = None) -> Execution:
+    return execute(
+        [sys.executable, "-I", str(FAKES / f"{fake}.py"), *arguments],
+        env=dict(os.environ),
+        cwd=FAKES,
+        deadline=deadline,
+        groups=groups or NoGroups(),
+        mark=uuid.uuid4().hex,
+    )
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there; a zombie is not."""
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_works() -> None:
+    execution = run("works")
+    assert (execution.returncode, execution.timed_out, execution.left_behind) == (0, False, 0)
+    lines, other = parse(execution.output)
+    assert (len(lines), other) == (4, [])
+    assert judge(Run(lines)).outcome == "works"
+
+
+def test_hangs() -> None:
+    groups = NoGroups()
+    execution = run("hangs", groups=groups)
+    assert execution.timed_out
+    assert execution.returncode is None
+    assert groups.watched == groups.released
+    with pytest.raises(ProcessLookupError):
+        os.killpg(groups.watched[0], 0)
+    verdict = judge(Run(parse(execution.output)[0], timed_out=True))
+    assert verdict.outcome == "hang"
+    assert verdict.parent["unanswered"] == ["look up 1"]
+
+
+def test_dies_by_a_signal() -> None:
+    execution = run("dies_by_a_signal")
+    assert execution.signal == "SIGSEGV"
+    assert judge(Run(parse(execution.output)[0], signal=execution.signal)).outcome == "crash"
+
+
+def test_lies() -> None:
+    lines, _ = parse(run("lies").output)
+    verdict = judge(Run(lines, committed=frozenset()))
+    assert verdict.outcome == "lost write"
+    assert verdict.server["lost"] == [1001]
+    assert judge(Run(lines, committed=frozenset({1001}))).outcome == "works"
+
+
+def test_prints_garbage() -> None:
+    lines, other = parse(run("prints_garbage").output)
+    assert lines == []
+    assert other
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
+def test_leaves_a_grandchild() -> None:
+    groups = NoGroups()
+    execution = run("leaves_a_grandchild", deadline=5, groups=groups)
+    assert not execution.timed_out
+    assert execution.left_behind == 1
+    assert execution.seconds < 3
+    with pytest.raises(ProcessLookupError):
+        os.killpg(groups.watched[0], 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
+def test_leaves_a_daemon(tmp_path: Path) -> None:
+    execution = run("leaves_a_daemon", str(tmp_path / "pid"), deadline=5)
+    assert execution.left_behind == 1
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_closes_its_pipes() -> None:
+    assert run("closes_its_pipes").timed_out
+
+
+def test_is_broken() -> None:
+    execution = run("is_broken")
+    assert execution.returncode == 1
+    assert "no such driver" in execution.errors
+
+
+def test_ignores_sigterm() -> None:
+    groups = NoGroups()
+    assert run("ignores_sigterm", groups=groups).timed_out
+    with pytest.raises(ProcessLookupError):
+        os.killpg(groups.watched[0], 0)
+
+
+def test_nothing_is_left_where_the_runner_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = NoGroups()
+
+    def interrupt(*_: object) -> None:
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matrix.execute._read", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run("hangs", groups=groups)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(groups.watched[0], 0)
