@@ -1,0 +1,175 @@
+"""Real database servers: found, fetched, started privately for a run, and stopped with it.
+
+For each family, the first that applies: the server named by ``MATRIX_<FAMILY>_URL``; the machine's own programs; programs
+fetched into the cache once. ``MATRIX_SERVERS=fetched`` ignores the machine's programs, ``MATRIX_SERVERS=machine`` fetches
+nothing. Each module here whose name has no underscore in front is a family (see ``Family`` for what it offers): adding a
+server is adding a file.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import importlib
+import os
+import pkgutil
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from matrix import cache
+from matrix.errors import MatrixError
+from matrix.servers import _process, _tls, _url
+from matrix.servers._model import (
+    Binaries,
+    CannotStart,
+    Family,
+    Missing,
+    Observer,
+    Place,
+    Server,
+    Session,
+    Unavailable,
+)
+from matrix.warden import Warden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["FAMILIES", "Observer", "Server", "Session", "Unavailable", "observer", "running", "title"]
+
+FAMILIES = tuple(
+    sorted(item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_"))
+)
+CHOICE = "MATRIX_SERVERS"
+CHOICES = ("machine", "fetched")
+LONGEST = 60  # bytes of a run folder's path, so that the sockets in it stay below the 103 that macOS allows
+
+
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
+        raise MatrixError(f"there is no server {name!r}; there are {', '.join(FAMILIES)}")
+    return cast("Family", importlib.import_module(f"{__name__}.{name}"))
+
+
+def title(family: str) -> str:
+    """Return a family's name as people write it; raise ``MatrixError`` if there is no such family."""
+    return _family(family).TITLE
+
+
+def observer(server: Server) -> Observer:
+    """Open the harness's own connection to a server; raise ``MatrixError`` if it refuses."""
+    return _family(server.family).observer(server)
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def running(
+    families: Iterable[str], *, report: Callable[[str], None] = _to_stderr, warden: Warden | None = None
+) -> Iterator[dict[str, Server | Unavailable]]:
+    """Start one server of each family, all at once, and stop and remove them when the context is left.
+
+    ``report`` is told in a line what takes time; it may be called from several threads. ``warden`` removes everything even if
+    this process is killed; without one, the context has its own. Raises ``MatrixError`` where the user asked for
+    something impossible; what cannot be had here is ``Unavailable`` instead.
+    """
+    modules = {name: _family(name) for name in families}
+    choice = os.environ.get(CHOICE, "")
+    if choice and choice not in CHOICES:
+        raise MatrixError(f"{CHOICE} is {choice!r}; it may be {' or '.join(CHOICES)}, or unset for both")
+    with contextlib.ExitStack() as stack:
+        if warden is None:
+            warden = stack.enter_context(Warden())
+        servers: dict[str, Server | Unavailable] = {}
+        for name, module in modules.items():
+            if own := _url.server(name, module):
+                servers[name] = own
+        wanted = {name: module for name, module in modules.items() if name not in servers}
+        if wanted:
+            place = stack.enter_context(_place(warden, report))
+            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(wanted)))
+            stacks = {name: contextlib.ExitStack() for name in wanted}
+            stack.callback(lambda: list(pool.map(contextlib.ExitStack.close, stacks.values())))
+            attempts = {
+                name: pool.submit(_obtain, name, module, place, choice, stacks[name])
+                for name, module in wanted.items()
+            }
+            servers |= {name: attempt.result() for name, attempt in attempts.items()}
+        yield {name: servers[name] for name in modules}
+
+
+@contextlib.contextmanager
+def _place(warden: Warden, report: Callable[[str], None]) -> Iterator[Place]:
+    """Create the run's folder: short, as the path of a socket has to be, and nobody else's."""
+    owner = _process.unprivileged()
+    temporary = Path(tempfile.gettempdir())
+    if len(os.fsencode(temporary)) > LONGEST - 20 or (owner and not cache.open_to_all(temporary)):
+        temporary = Path("/tmp")
+    folder = temporary / f"fc-{warden.token}"
+    warden.watch_folder(folder)
+    try:
+        # Root's servers run as another user, who has to pass through it; each server's own folders are closed.
+        folder.mkdir(mode=0o700)
+        if owner:
+            folder.chmod(0o711)
+        ca, certificate, key = _tls.write(folder)
+        yield Place(folder, owner, warden, report, ca, certificate, key)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        warden.release_folder(folder)
+
+
+def _obtain(
+    name: str, family: Family, place: Place, choice: str, cleanup: contextlib.ExitStack
+) -> Server | Unavailable:
+    """Start the first binaries that run."""
+    reasons = []
+    try:
+        for binaries in _candidates(family, place, choice):
+            try:
+                return family.start(_reachable(name, binaries, place), place, cleanup)
+            except MatrixError as error:
+                reasons.append(f"{binaries.server}: {error}")
+                cleanup.close()
+                _clear(name, place)
+    except MatrixError as error:
+        reasons.append(str(error))
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return Unavailable(
+        name, f"no {family.TITLE} server here{why}: install {family.INSTALL}, or set {_url.variable(name)}"
+    )
+
+
+def _candidates(family: Family, place: Place, choice: str) -> Iterator[Binaries]:
+    if choice != "fetched":
+        yield from family.installed()
+    if choice != "machine":
+        yield from family.fetched(place.report, place.warden)
+
+
+def _reachable(name: str, binaries: Binaries, place: Place) -> Binaries:
+    """Return binaries the servers' user can read: these, or, where a folder above them is closed, links to them or copies."""
+    if not place.owner or not binaries.root or cache.open_to_all(binaries.root):
+        return binaries
+    root = place.folder / f"{name}.binaries"
+    cache.copy(binaries.root, root, link=True)
+    return Binaries(
+        binaries.origin,
+        root / binaries.server.relative_to(binaries.root),
+        root,
+        tuple(root / folder.relative_to(binaries.root) for folder in binaries.libraries),
+    )
+
+
+def _clear(name: str, place: Place) -> None:
+    """Remove what an attempt left, so that the next one begins anew."""
+    for path in place.folder.glob(f"{name}*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()

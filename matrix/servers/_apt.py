@@ -1,0 +1,309 @@
+"""Packages of the distribution, downloaded and unpacked, not installed: apt with folders of its own, without root.
+
+The machine's own package lists may be old or empty, and an ordinary user cannot renew them; so a private copy is made, from
+the distribution's entries in the machine's own sources. Entries of others are left out: they may fail, or replace packages.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import cache
+from matrix.servers._model import Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from matrix.warden import Warden
+
+TOOLS = ("apt-get", "dpkg-deb", "ldd")
+PATIENCE = 300  # seconds an apt-get may take
+COMPONENTS = {"main", "contrib", "non-free", "non-free-firmware", "universe", "restricted", "multiverse"}
+ALIASES = {"stable", "oldstable", "testing", "unstable", "sid", "devel", "kali-rolling"}
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A program from an unpacked package, and the folders its loader needs."""
+
+    root: Path
+    program: Path
+    libraries: tuple[Path, ...]
+
+
+def server(package: str, pattern: str, report: Callable[[str], None], warden: Warden) -> Unpacked:
+    """Return the program that matches ``pattern`` in a package, with those libraries unpacked that this machine lacks.
+
+    From the cache where it is there. Raises ``Missing`` where it cannot be had.
+    """
+    _require_tools()
+    name = f"apt-{package}-{release_name()}"
+
+    def fill(folder: Path) -> None:
+        with _Apt(warden, report) as apt:
+            closure = apt.closure(package)
+            holder = next((name for name in closure if _pattern_holder(package, name)), package)
+            apt.unpack([holder], folder)
+            program = _program(folder, pattern)
+            if program is None:
+                raise Missing(f"the distribution's package {holder} has no {pattern}")
+            _add_libraries(apt, [name for name in closure if name != holder], folder, program)
+
+    root = cache.entry(name, fill)
+    program = _program(root, pattern)
+    if program is None:
+        raise Missing(f"the cache entry {root} has no {pattern}: remove it")
+    if missing := missing_libraries(program, library_folders(root)):
+        # The entry was made on a machine that had them.
+        shutil.rmtree(root)
+        root = cache.entry(name, fill)
+        program = _program(root, pattern) or program
+        if missing := missing_libraries(program, library_folders(root)):
+            raise Missing(
+                f"{program.name} lacks {', '.join(missing)}, which the distribution's packages do not bring"
+            )
+    return Unpacked(root, program, library_folders(root))
+
+
+def packages(names: Sequence[str], report: Callable[[str], None], warden: Warden) -> Path:
+    """Return the folder of some packages, unpacked, from the cache where they are there; raises ``Missing``."""
+    _require_tools()
+
+    def fill(folder: Path) -> None:
+        with _Apt(warden, report) as apt:
+            apt.unpack(names, folder)
+
+    return cache.entry(f"apt-{'+'.join(names)}-{release_name()}", fill)
+
+
+def _require_tools() -> None:
+    if absent := [tool for tool in TOOLS if not shutil.which(tool)]:
+        raise Missing(f"it can be fetched only where there is {', '.join(absent)}")
+
+
+def _pattern_holder(package: str, name: str) -> bool:
+    """Say whether ``name`` is what a meta package without a version (``postgresql``) stands for (``postgresql-15``)."""
+    return re.fullmatch(re.escape(package) + r"-\d+", name) is not None
+
+
+def release_name() -> str:
+    """Return a name for this distribution's release and machine, as in ``debian-12-x86_64``."""
+    release = os_release()
+    return f"{release.get('ID', 'linux')}-{release.get('VERSION_ID', 'rolling')}-{platform.machine()}"
+
+
+def os_release() -> dict[str, str]:
+    """Return what ``os-release`` says about this system; empty where there is none."""
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def _program(root: Path, pattern: str) -> Path | None:
+    return max(root.glob(pattern), default=None)
+
+
+def library_folders(root: Path) -> tuple[Path, ...]:
+    """Return the folders below an unpacked root that hold shared libraries a loader should find."""
+    folders = {path.parent for top in ("usr/lib", "lib") for path in root.glob(f"{top}/*-linux-*/*.so*")}
+    return tuple(sorted(folders))
+
+
+def missing_libraries(program: Path, folders: Sequence[Path]) -> list[str]:
+    """Return the names of the shared libraries the loader does not find for a program."""
+    environ = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, folders)), "LC_ALL": "C"}
+    done = subprocess.run(["ldd", program], capture_output=True, text=True, env=environ)
+    return re.findall(r"^\s*(\S+) => not found", done.stdout, re.MULTILINE)
+
+
+def _add_libraries(apt: _Apt, closure: list[str], folder: Path, program: Path) -> None:
+    """Unpack the packages that bring what the loader misses: those named like it first, then whatever is depended on."""
+    missing = missing_libraries(program, library_folders(folder))
+    likely = [
+        name for name in closure if any(name.startswith(soname.partition(".so")[0]) for soname in missing)
+    ]
+    # The C library belongs to the loader of the machine; another one beside it would break every program.
+    rest = [name for name in closure if name not in likely and not name.startswith(("libc6", "libc-"))]
+    for candidates in (likely, rest):
+        if missing and candidates:
+            apt.unpack(candidates, folder)
+            missing = missing_libraries(program, library_folders(folder))
+    if missing:
+        raise Missing(f"no package of the distribution brings {', '.join(missing)}")
+
+
+class _Apt:
+    """A private set of apt's folders, renewed once; a context manager."""
+
+    def __init__(self, warden: Warden, report: Callable[[str], None]) -> None:
+        self._warden = warden
+        self._report = report
+        self._folder = Path(tempfile.gettempdir()) / f"fc-apt-{os.urandom(6).hex()}"
+        self._complaint = ""
+
+    def __enter__(self) -> _Apt:
+        self._warden.watch_folder(self._folder)
+        self._folder.mkdir(mode=0o700)
+        for name in ("lists/partial", "archives/partial", "sources.d", "debs"):
+            (self._folder / name).mkdir(parents=True)
+        (self._folder / "status").touch()
+        count = 0
+        for count, (suffix, text) in enumerate(distribution_sources(), 1):
+            (self._folder / "sources.d" / f"{count}{suffix}").write_text(text)
+        if not count:
+            raise Missing("apt has no source of the distribution's own packages on this machine")
+        self._report("asking the distribution for its packages, about 10 MB")
+        self._complaint = self._run("update", check=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._warden.release_folder(self._folder)
+
+    def closure(self, package: str) -> list[str]:
+        """Return the names of everything a machine with nothing on it would install for a package, itself included."""
+        text = self._run("install", "--simulate", package)
+        return re.findall(r"^Inst (\S+)", text, re.MULTILINE)
+
+    def unpack(self, names: Sequence[str], folder: Path) -> None:
+        """Download packages and unpack them into a folder."""
+        debs = self._folder / "debs"
+        self._report(f"fetching {', '.join(names)}{self._size(names)}")
+        self._run("download", *names, cwd=debs)
+        for deb in sorted(debs.glob("*.deb")):
+            done = subprocess.run(["dpkg-deb", "--extract", deb, folder], capture_output=True, text=True)
+            if done.returncode:
+                raise Missing(f"{deb.name} cannot be unpacked: {complaint(done.stderr)}")
+            deb.unlink()
+
+    def _size(self, names: Sequence[str]) -> str:
+        text = self._run("download", "--print-uris", *names, check=False)
+        size = sum(int(number) for number in re.findall(r"^'[^']*' \S+ (\d+)", text, re.MULTILINE))
+        return f", {size / 1e6:.1f} MB" if size else ""
+
+    def _run(self, *arguments: str, check: bool = True, cwd: Path | None = None) -> str:
+        options = {
+            "Dir::State": self._folder,
+            "Dir::State::Lists": self._folder / "lists",
+            "Dir::State::status": self._folder / "status",
+            "Dir::Cache": self._folder,
+            "Dir::Cache::archives": self._folder / "archives",
+            "Dir::Etc::sourcelist": "/dev/null",
+            "Dir::Etc::sourceparts": self._folder / "sources.d",
+            "Dir::Log": self._folder,
+            "Debug::NoLocking": "1",
+            "APT::Sandbox::User": "root",  # as root, or else it warns that its own user cannot enter our folders
+            "APT::Install-Recommends": "false",
+            "APT::Update::Post-Invoke-Success": "",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+        }
+        command = ["apt-get", "--quiet=2", "--yes"]
+        command += [part for name, value in options.items() for part in ("--option", f"{name}={value}")]
+        try:
+            done = subprocess.run(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                cwd=cwd or self._folder,
+                env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Missing(f"apt-get {arguments[0]} did not finish within {PATIENCE} s") from error
+        if check and done.returncode:
+            said = complaint(done.stderr)
+            earlier = f" (and the update said: {self._complaint})" if self._complaint else ""
+            raise Missing(f"apt-get {arguments[0]} failed: {said}{earlier}")
+        return done.stdout if check or arguments[0] != "update" else complaint(done.stderr)
+
+
+def complaint(stderr: str) -> str:
+    """Return the first error apt or dpkg gave, in one line, or an empty string."""
+    lines = [
+        line.partition(":")[2].strip()
+        for line in stderr.splitlines()
+        if line.startswith(("E:", "dpkg-deb: error:"))
+    ]
+    return lines[0][:300] if lines else ""
+
+
+def distribution_sources(etc: Path = Path("/etc/apt")) -> Iterator[tuple[str, str]]:
+    """Yield the distribution's own entries among apt's sources, as a file suffix and a file's text.
+
+    An entry is the distribution's if its suite is this release's, its components are the usual ones, and it is signed by
+    the distribution's archive keyring or, as older systems have it, names no key.
+    """
+    files = [etc / "sources.list"]
+    if (etc / "sources.list.d").is_dir():
+        files += sorted((etc / "sources.list.d").iterdir())
+    for file in files:
+        if file.suffix not in (".list", ".sources") or not file.is_file():
+            continue
+        try:
+            text = file.read_text()
+        except OSError:
+            continue
+        if file.suffix == ".list":
+            lines = [line for line in text.splitlines() if _own_line(line)]
+            if lines:
+                yield ".list", "\n".join(lines) + "\n"
+        else:
+            for stanza in re.split(r"\n\s*\n", text):
+                if _own_stanza(stanza):
+                    yield ".sources", stanza.strip("\n") + "\n"
+
+
+def _own_line(line: str) -> bool:
+    match = re.match(
+        r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>[^#]*)", line
+    )
+    if not match:
+        return False
+    options = dict(option.partition("=")[::2] for option in (match["options"] or "").split())
+    return _own([match["suite"]], match["components"].split(), options.get("signed-by", ""))
+
+
+def _own_stanza(stanza: str) -> bool:
+    fields: dict[str, str] = {}
+    name = ""
+    for line in stanza.splitlines():
+        if line.startswith("#"):
+            continue
+        if line[:1].isspace():
+            fields[name] = f"{fields.get(name, '')} {line.strip()}"
+        else:
+            name, _, value = line.partition(":")
+            name = name.strip().lower()
+            fields[name] = value.strip()
+    if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in (
+        "no",
+        "false",
+        "0",
+    ):
+        return False
+    return _own(
+        fields.get("suites", "").split(), fields.get("components", "").split(), fields.get("signed-by", "")
+    )
+
+
+def _own(suites: list[str], components: list[str], signed_by: str) -> bool:
+    release = os_release()
+    names = {release.get(f"{which}_CODENAME", "") for which in ("VERSION", "UBUNTU", "DEBIAN")} - {
+        ""
+    } | ALIASES
+    suffix = r"(-updates|-security|-backports|-proposed|-proposed-updates|/updates|-lts)*"
+    own_suite = all(any(re.fullmatch(re.escape(name) + suffix, suite) for name in names) for suite in suites)
+    keyring = Path(signed_by.split(",")[0].split()[0]).name if signed_by.split() else ""
+    own_key = not keyring or "-archive" in keyring
+    return bool(suites) and own_suite and bool(components) and set(components) <= COMPONENTS and own_key

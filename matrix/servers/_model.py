@@ -1,0 +1,148 @@
+"""The words the rest of the harness speaks about servers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from matrix.errors import MatrixError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from matrix.warden import Warden
+
+USER = "matrix"  # the account of private servers; it may do everything
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server the matrix may use.
+
+    ``version`` is what the running server itself says. ``origin`` is ``"url"`` (the user's own), ``"machine"`` (installed
+    here) or ``"fetched"``. ``socket`` is what this family's clients want: the path of the socket for MariaDB, the folder
+    that holds it for PostgreSQL; None where there is none. ``ca`` is the certificate authority's certificate to verify the
+    server with; None means no TLS. ``log`` is None for a user's own server.
+    """
+
+    family: str
+    version: str
+    origin: str
+    user: str
+    password: str = field(repr=False)
+    host: str
+    port: int
+    socket: str | None
+    ca: str | None
+    log: Path | None
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A server that cannot be had here, and in one sentence what is missing and what to do."""
+
+    family: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session of a server, seen from outside; None stands for what cannot be told."""
+
+    id: int
+    user: str
+    encrypted: bool | None
+    state: str
+    in_transaction: bool | None
+
+
+class Observer(Protocol):
+    """The harness's own connection to a server: autocommit, opened again if it is lost, not thread-safe.
+
+    Every method raises ``MatrixError`` where the server no longer answers.
+    """
+
+    def create_database(self, name: str) -> None:
+        """Create an empty database."""
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database if it exists, and end the sessions still in it."""
+
+    def sessions(self, database: str) -> list[Session]:
+        """Return the sessions in a database, the observer's own left out, by id."""
+
+    def committed(self, database: str) -> set[int] | None:
+        """Return the ids in the table ``orders`` that other sessions can see, or None if there is no such table."""
+
+    def counters(self, database: str) -> dict[str, int]:
+        """Return the server's counts of connections that ended badly, under the server's own names."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """The programs of one server on this disk.
+
+    ``server`` is the server's program itself, ``root`` the folder to link or copy where another user has to be able to read
+    it (None for what belongs to the machine), ``libraries`` the folders its loader searches first.
+    """
+
+    origin: str
+    server: Path
+    root: Path | None = None
+    libraries: tuple[Path, ...] = ()
+
+
+class CannotStart(MatrixError):
+    """These binaries do not give a running server here; others may."""
+
+
+class Missing(MatrixError):
+    """What is needed cannot be had on this machine; the message says what, and how to get it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run's private servers live and what they share.
+
+    ``owner`` is the user and group the servers run as, or None for the user of the run.
+    """
+
+    folder: Path
+    owner: tuple[int, int] | None
+    warden: Warden
+    report: Callable[[str], None]
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class Family(Protocol):
+    """What a module in this package offers to be a server of the matrix."""
+
+    TITLE: str  # as people write it: "MariaDB"
+    SCHEMES: tuple[str, ...]  # of the URL of a user's own server
+    PORT: int  # where such a URL names none
+    INSTALL: str  # what to install, for the sentence that says it is missing
+
+    def installed(self) -> Iterator[Binaries]:
+        """Yield what is on this machine, best first."""
+
+    def fetched(self, report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]:
+        """Yield what can be fetched, best first, from the cache if it is there; raise ``Missing`` with the reason if nothing can."""
+
+    def start(self, binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
+        """Start a private server and return when it answers; raise ``CannotStart`` if it does not.
+
+        What has to be done to stop it is left on ``cleanup``, in the case of failure too.
+        """
+
+    def observer(self, server: Server) -> Observer:
+        """Connect to a server; raise ``MatrixError`` if it refuses."""
+
+    def version(self, server: Server) -> str:
+        """Ask a server for its version."""

