@@ -1,0 +1,44 @@
+"""Parent and child use the inherited connection one after the other, never at the same time.
+
+Hazard. Without TLS everybody is answered, on one server session: each answer is read before the next question is
+asked, and that is luck, not safety. With TLS each process counts the encrypted records for itself. What the child says
+and hears moves its own count and the server's, but not the parent's: the parent's next question is refused with "bad
+record mac", on both sides, and the session is over for everybody.
+
+Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
+"""
+
+import multiprocessing
+
+from drivers.helper import connect, look_up, prepare, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which uses the connection of its parent."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+# What happens.
+
+
+def child(inherited, number):
+    look_up(inherited, number)
+    look_up(inherited, number + 1)
+
+
+def main():
+    prepare()
+    connection = connect()
+    look_up(connection, 1)
+    wait_for(start_worker(child, connection, 101))
+    look_up(connection, 2)
+    wait_for(start_worker(child, connection, 201))
+    look_up(connection, 3)
+
+
+if __name__ == "__main__":
+    main()
