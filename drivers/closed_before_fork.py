@@ -1,0 +1,51 @@
+"""The parent closes its connection before it forks; everybody connects when they next ask.
+
+Remedy. A connection that is closed in the parent cannot be inherited, and the goodbye that closing says
+(MySQL `COM_QUIT`, PostgreSQL `Terminate`) ends a session that nobody needs any more. It asks nothing of the
+driver. The parent pays with its session: temporary tables, settings, locks and whatever it had not committed
+are gone, and it connects anew after the fork.
+
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
+"""
+
+import multiprocessing
+from typing import Any
+
+from drivers.helper import connect, look_up, prepare, step, wait_for
+
+connection: Any = None
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process that inherits no connection."""
+    connection.close()
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+# What happens.
+
+
+def child():
+    global connection
+    connection = connect()
+    look_up(connection, 101)
+
+
+def main():
+    global connection
+    prepare()
+    connection = connect()
+    look_up(connection, 1)
+    worker = step("fork", start_worker, child)
+    connection = connect()
+    look_up(connection, 2)
+    wait_for(worker)
+    look_up(connection, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The parent disposes of its pool before it forks; everybody connects when they next ask.
+
+Remedy. A connection that is closed in the parent cannot be inherited, and the goodbye that closing says
+(MySQL `COM_QUIT`, PostgreSQL `Terminate`) ends a session that nobody needs any more. It asks nothing of the
+driver. The parent pays with its sessions: temporary tables, settings and locks are gone, and it connects anew
+after the fork. `dispose()` closes what is in the pool: a connection that is checked out while the process
+forks is not closed, and is inherited.
+https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
+
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
+"""
+
+import multiprocessing
+
+from sqlalchemy import create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for
+
+engine = create_engine(DATABASE_URL)
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process that inherits no connection; the engine connects when needed."""
+    engine.dispose()
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+# What happens.
+
+
+def child():
+    look_up(engine, 101)
+
+
+def main():
+    prepare()
+    look_up(engine, 1)
+    worker = step("fork", start_worker, child)
+    look_up(engine, 2)
+    wait_for(worker)
+    look_up(engine, 3)
+
+
+if __name__ == "__main__":
+    main()
