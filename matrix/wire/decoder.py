@@ -1,0 +1,151 @@
+"""What the decoders of both protocols share: two directions, TLS, and bytes that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from matrix.wire import tls
+from matrix.wire.event import Message
+
+if TYPE_CHECKING:
+    from matrix.wire.event import Sender
+    from matrix.wire.framer import Framer
+
+Reader = Callable[["Lane", bytes, int, float], int]
+"""Consumes bytes of a lane from a position and returns the new position.
+
+It must consume something or change the lane's reader.
+"""
+
+
+class Lane:
+    """One direction of a connection."""
+
+    __slots__ = ("framer", "reader", "run", "sender", "undecoded")
+
+    def __init__(self, sender: Sender, reader: Reader, framer: Framer) -> None:
+        self.sender = sender
+        self.reader = reader
+        self.framer = framer
+        # Messages that are still growing: a run of rows, and bytes that cannot be read.
+        self.run: Message | None = None
+        self.undecoded: Message | None = None
+
+
+class Decoder:
+    """Reads both directions of one connection, without I/O, never raising, in bounded memory.
+
+    Feed it the bytes in the order in which they came. How they are cut into pieces makes no difference to
+    what is read. A message is returned once it is whole; a run of rows, once something else follows.
+    """
+
+    FIVE_BYTES: ClassVar[str]
+    """The messages of this protocol that are five bytes long, as an encrypted one could be."""
+
+    client: Lane
+    server: Lane
+
+    def __init__(self) -> None:
+        self.session: int | None = None
+        """The server's id of the session, once it has said so in clear."""
+        self.tls = False
+        """A TLS record came from the client."""
+        self.opaque_from: float | None = None
+        """When the first bytes came that cannot be read."""
+        self._tls_session = tls.TlsSession()
+        self._out: list[Message] = []
+
+    def feed(self, sender: Sender, data: bytes, at: float) -> list[Message]:
+        """Take bytes that `sender` sent and that came at `at`; return the messages that are now whole."""
+        lane, other = (self.client, self.server) if sender == "client" else (self.server, self.client)
+        if data and other.undecoded:
+            self._out.append(other.undecoded)
+            other.undecoded = None
+        position = 0
+        while position < len(data):
+            position = lane.reader(lane, data, position, at)
+        out, self._out = self._out, []
+        return out
+
+    def end(self, sender: Sender, at: float) -> list[Message]:
+        """Take note that `sender` will send no more; return what was unfinished."""
+        lane = self.client if sender == "client" else self.server
+        self._flush(lane)
+        self._cut_off(lane, at)
+        out, self._out = self._out, []
+        return out
+
+    @property
+    def held(self) -> int:
+        """Bytes of unfinished messages in memory."""
+        return self.client.framer.held + self.server.framer.held
+
+    def _emit(self, lane: Lane, message: Message) -> None:
+        if lane.run:
+            self._flush(lane)
+        self._out.append(message)
+
+    def _flush(self, lane: Lane) -> None:
+        """Emit what is still growing."""
+        if lane.run:
+            self._out.append(lane.run)
+            lane.run = None
+        if lane.undecoded:
+            self._out.append(lane.undecoded)
+            lane.undecoded = None
+
+    def _cut_off(self, lane: Lane, at: float) -> None:
+        """Emit the beginning of a message whose rest did not or will not come."""
+        received, expected = lane.framer.received, lane.framer.expected
+        if not received:
+            return
+        message = Message(lane.framer.since, lane.sender, "undecoded", "cut off", received)
+        if expected is not None:
+            message.detail["expected"] = expected
+        message.seen_until(at)
+        self._out.append(message)
+
+    def _start_tls(self, at: float) -> None:
+        for lane in (self.client, self.server):
+            self._flush(lane)
+            self._cut_off(lane, at)
+            lane.framer = tls.record_framer()
+            lane.reader = self._read_tls
+
+    def _read_tls(self, lane: Lane, data: bytes, position: int, at: float) -> int:
+        position, frame = lane.framer.take(data, position, at)
+        if frame is None:
+            return position
+        if frame.length < 0:
+            self._give_up(lane, frame.header, frame.at, at, "no TLS record")
+            return position
+        message = self._tls_session.record(lane.sender, frame)
+        if lane.sender == "client":
+            self.tls = True
+            if message.name == "application_data" and message.detail.get("plaintext_at_most") == 5:
+                message.detail["could_be"] = self.FIVE_BYTES
+        if message.detail["encrypted"]:
+            self._opaque(frame.at)
+        self._emit(lane, message)
+        return position
+
+    def _opaque(self, at: float) -> None:
+        if self.opaque_from is None:
+            self.opaque_from = at
+
+    def _give_up(self, lane: Lane, read: bytes, since: float, at: float, why: str) -> None:
+        """Count the bytes `read`, which came from `since` on, and all that follow in `lane`, as undecoded."""
+        self._flush(lane)
+        lane.reader = self._count_undecoded
+        lane.undecoded = Message(since, lane.sender, "undecoded", why, len(read))
+        lane.undecoded.seen_until(at)
+        self._opaque(since)
+
+    def _count_undecoded(self, lane: Lane, data: bytes, position: int, at: float) -> int:
+        if lane.undecoded is None:
+            lane.undecoded = Message(at, lane.sender, "undecoded", "undecoded")
+            self._opaque(at)
+        lane.undecoded.length += len(data) - position
+        lane.undecoded.seen_until(at)
+        return len(data)
