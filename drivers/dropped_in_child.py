@@ -3,8 +3,8 @@
 Hazard. The last reference goes. Nobody closes anything, and yet mysqlclient says goodbye: it calls
 `mysql_close()` when a connection object is deallocated, in whatever process that is, and the server ends the
 parent's session (`COM_QUIT`). PyMySQL's finaliser only closes the child's copy of the descriptor, and
-psycopg's leaves a connection alone in a process that did not open it: with these two the parent notices
-nothing.
+psycopg's leaves a connection alone, descriptor and all, in a process that did not open it: with these two the
+parent notices nothing.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
@@ -27,7 +27,7 @@ def start_worker(work, *args):
 
 
 def drop_inherited():
-    """First thing in the worker: forget the inherited connection, which is the parent's; nothing is closed."""
+    """First thing in the worker: forget the inherited connection; nothing is closed."""
     global connection
     connection = None
 
