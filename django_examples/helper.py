@@ -24,7 +24,7 @@ from typing import Any
 
 import django
 from django.core.management import call_command
-from django.db import connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{__package__}.settings")
 django.setup()
@@ -51,11 +51,11 @@ class ServerSession(models.Func):
         return "pg_backend_pid()", []
 
 
-def look_up(number: int) -> int | None:
+def look_up(number: int, using: str = DEFAULT_DB_ALIAS) -> int | None:
     """Ask for one order and return the number of the order that came back."""
 
     def ask() -> Order | None:
-        return Order.objects.annotate(session=ServerSession()).filter(pk=number).first()
+        return Order.objects.using(using).annotate(session=ServerSession()).filter(pk=number).first()
 
     return step("look up", ask, about=number, result=_answer)
 
@@ -63,6 +63,25 @@ def look_up(number: int) -> int | None:
 def insert(number: int) -> None:
     """Write one new order, in whatever transaction the connection is in."""
     step("insert", Order.objects.create, about=number, id=number, item="new")
+
+
+def check_out(using: str) -> None:
+    """Take a connection out of the alias's pool, and print whose session it is without asking the server."""
+
+    def session(_: None) -> tuple[None, str]:
+        return None, f"done, session {connections[using].connection.info.backend_pid}"
+
+    step("check out", connections[using].ensure_connection, result=session)
+
+
+def show_transaction() -> None:
+    """Print what Django believes of the connection's transaction, without asking the server."""
+
+    def state() -> str:
+        autocommit = "on" if connection.autocommit else "off"
+        return f"autocommit {autocommit}, {'in' if connection.in_atomic_block else 'no'} atomic block"
+
+    step("transaction state", state, result=lambda state: (None, state))
 
 
 def _answer(order: Any) -> tuple[Any, str]:

@@ -29,6 +29,14 @@ DATABASES = {
         "CONN_MAX_AGE": None,
     }
 }
+if url.scheme.startswith("postgres"):
+    # The same database through Django's connection pool, which only PostgreSQL has. A pooled connection goes
+    # back at the end of a request, so Django refuses to have it outlive the request as well.
+    DATABASES["pooled"] = {
+        **DATABASES["default"],
+        "OPTIONS": {**options, "pool": {"min_size": 2, "max_size": 4, "timeout": 2}},
+        "CONN_MAX_AGE": 0,
+    }
 INSTALLED_APPS = ["django_examples"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

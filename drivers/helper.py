@@ -47,11 +47,12 @@ driver = _driver()
 
 def connect(*, autocommit: bool = True) -> Any:
     """Open a connection with the driver that `DATABASE_URL` names."""
+    return step("connect", driver.connect, _url, autocommit=autocommit, result=_session)
 
-    def session(connection: Any) -> tuple[Any, str]:
-        return connection, f"done, session {driver.session_id(connection)}"
 
-    return step("connect", driver.connect, _url, autocommit=autocommit, result=session)
+def check_out(pool: Any, **options: Any) -> Any:
+    """Take a connection out of `pool`, and print whose session it is without asking the server."""
+    return step("check out", pool.getconn, result=_session, **options)
 
 
 def look_up(connection: Any, number: int) -> int | None:
@@ -73,6 +74,15 @@ def insert(connection: Any, number: int) -> None:
             cursor.execute("INSERT INTO orders (id, item) VALUES (%s, %s)", (number, "new"))
 
     step("insert", write, about=number)
+
+
+def show_transaction(connection: Any) -> None:
+    """Print what the driver believes of the connection's transaction, without asking the server."""
+    step("transaction state", driver.transaction_state, connection, result=lambda state: (None, state))
+
+
+def _session(connection: Any) -> tuple[Any, str]:
+    return connection, f"done, session {driver.session_id(connection)}"
 
 
 def _answer(row: Any) -> tuple[Any, str]:

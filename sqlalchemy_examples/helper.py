@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    Connection,
     Engine,
     NullPool,
     String,
@@ -59,12 +60,12 @@ class Order(Base):
     item: Mapped[str] = mapped_column(String(100))
 
 
-def server_session(engine: Engine) -> Any:
+def server_session(engine: Engine | Connection) -> Any:
     """Return the SQL function that gives the id of the server session a query runs on."""
     return func.pg_backend_pid() if engine.dialect.name == "postgresql" else func.connection_id()
 
 
-def look_up(engine: Engine, number: int) -> int | None:
+def look_up(engine: Engine | Connection, number: int) -> int | None:
     """Ask for one order, in a session that is closed again, and return the number of the order that came back."""
 
     def ask() -> Any:
@@ -82,6 +83,26 @@ def insert(session: Session, number: int) -> None:
         session.flush()
 
     step("insert", write, about=number)
+
+
+def check_out(engine: Engine) -> Connection:
+    """Take a connection out of the engine's pool, and print whose session it is without asking the server."""
+
+    def session(connection: Connection) -> tuple[Connection, str]:
+        driver: Any = connection.connection.driver_connection
+        number = driver.info.backend_pid if engine.dialect.name == "postgresql" else driver.thread_id()
+        return connection, f"done, session {number}"
+
+    return step("check out", engine.connect, result=session)
+
+
+def show_transaction(session: Session) -> None:
+    """Print what SQLAlchemy believes of the session's transaction, without asking the server."""
+
+    def state() -> str:
+        return "in transaction" if session.in_transaction() else "no transaction"
+
+    step("transaction state", state, result=lambda state: (None, state))
 
 
 def _answer(row: Any) -> tuple[Any, str]:

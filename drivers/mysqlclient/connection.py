@@ -35,6 +35,11 @@ def descriptor(connection: MySQLdb.Connection) -> int:
     return connection.fileno()
 
 
+def transaction_state(connection: MySQLdb.Connection) -> str:
+    """Return all that the driver knows of the transaction, whether autocommit is on; sends nothing."""
+    return f"autocommit {'on' if connection.get_autocommit() else 'off'}"
+
+
 def transport(cursor: MySQLdb.cursors.Cursor) -> str:
     """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
     cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")

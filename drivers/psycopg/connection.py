@@ -23,6 +23,11 @@ def descriptor(connection: psycopg.Connection) -> int:
     return connection.fileno()
 
 
+def transaction_state(connection: psycopg.Connection) -> str:
+    """Return what libpq believes of the transaction since it last heard from the server; sends nothing."""
+    return connection.info.transaction_status.name
+
+
 def transport(cursor: psycopg.Cursor) -> str:
     """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
     cursor.execute("SELECT ssl, inet_server_addr() FROM pg_stat_ssl WHERE pid = pg_backend_pid()")

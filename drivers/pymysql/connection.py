@@ -3,6 +3,7 @@
 from urllib.parse import SplitResult, parse_qsl, unquote
 
 import pymysql
+from pymysql.constants import SERVER_STATUS
 
 #: What a statement selects to learn on which server session it ran.
 SESSION_ID = "CONNECTION_ID()"
@@ -32,6 +33,13 @@ def descriptor(connection: pymysql.Connection) -> int:
     PyMySQL 1.2 has no public way to it: `_sock` is the socket, an `ssl.SSLSocket` under TLS.
     """
     return connection._sock.fileno()
+
+
+def transaction_state(connection: pymysql.Connection) -> str:
+    """Return what the server said of the transaction in the last reply this process read; sends nothing."""
+    in_transaction = connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
+    autocommit = "on" if connection.get_autocommit() else "off"
+    return f"{'in transaction' if in_transaction else 'no transaction'}, autocommit {autocommit}"
 
 
 def transport(cursor: pymysql.cursors.Cursor) -> str:
