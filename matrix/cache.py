@@ -1,8 +1,9 @@
 """The folder in which what was fetched or built once is kept for later runs.
 
-Its place is ``MATRIX_CACHE`` if that is set, else the user's cache folder. Each entry is a folder with a manifest: it is
-filled beside its final place and renamed, so that an entry is whole or absent, and it is checked each time it is used, so
-that a damaged one is made anew. Two runs may want the same entry at once: one makes it, the other waits.
+Its place is ``MATRIX_CACHE`` if that is set, else the user's cache folder. Each entry is a folder with a
+manifest: it is filled beside its final place and renamed, so that an entry is whole or absent, and it is
+checked each time it is used, so that a damaged one is made anew. Two runs may want the same entry at once:
+one makes it, the other waits.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ def find(name: str) -> Path | None:
 def entry(name: str, fill: Callable[[Path], None], *, private: bool = False) -> Path:
     """Return the folder of an entry; where it is missing or damaged, ``fill`` is given an empty folder to fill first.
 
-    ``fill`` may raise what it likes: then nothing stays behind, and the exception is passed on, but for an ``OSError``
-    about the cache itself, which becomes a ``CacheError``. A ``private`` entry keeps the modes it was given; any other
-    is made readable to everybody.
+    ``fill`` may raise what it likes: then nothing stays behind, and the exception is passed on, but for an
+    ``OSError`` about the cache itself, which becomes a ``CacheError``. A ``private`` entry keeps the modes
+    it was given; any other is made readable to everybody.
     """
     if found := find(name):
         return found
@@ -136,9 +137,7 @@ def _digest(path: Path) -> str:
 
 
 def _survey(place: Path) -> dict[str, Any]:
-    return {
-        path: [status.st_size, status.st_mtime_ns, _digest(place / path)] for path, status in _files(place)
-    }
+    return {path: [status.st_size, status.st_mtime_ns, _digest(place / path)] for path, status in _files(place)}
 
 
 def _sound(place: Path) -> bool:
@@ -176,8 +175,9 @@ def _remove(place: Path) -> None:
 def copy(source: Path, target: Path, *, owner: tuple[int, int] | None = None, link: bool = False) -> None:
     """Copy a tree to a folder that does not exist yet, its manifest left out.
 
-    With ``owner`` (a user's and a group's number) everything in it is given to that user. With ``link`` files share
-    their contents with the originals where the file system allows it; meant for what is only read.
+    With ``owner`` (a user's and a group's number) everything in it is given to that user. With ``link``
+    files share their contents with the originals where the file system allows it; meant for what is only
+    read.
     """
     target.mkdir(mode=stat.S_IMODE(source.stat().st_mode) | stat.S_IRWXU)
     if owner:

@@ -11,3 +11,7 @@ class MatrixError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class MissingError(MatrixError):
+    """What is needed cannot be had on this machine; the message says what, and how to get it."""

@@ -1,14 +1,15 @@
 """Sees to it that nothing of a run survives the run, however the run ends.
 
-A program cannot clean up after its own ``kill -9``. The warden is a second, tiny process that holds the read end of
-a pipe whose only write end is the run's. Over the pipe the run says which process groups and folders it has; when the
-pipe reaches its end, because the run left it or because the kernel closed it for a run that was killed, the warden ends
-what is left and removes it.
+A program cannot clean up after its own ``kill -9``. The warden is a second, tiny process that holds the
+read end of a pipe whose only write end is the run's. Over the pipe the run says which process groups and
+folders it has; when the pipe reaches its end, because the run left it or because the kernel closed it for a
+run that was killed, the warden ends what is left and removes it.
 
-Processes that left their group are found by two other marks: being descendants of a member, and the variable
-``MATRIX_RUN`` in their environment (read from ``/proc``, so on Linux only).
+Processes that left their group are found by two other marks: being descendants of a member, and the
+variable ``MATRIX_RUN`` in their environment (read from ``/proc``, so on Linux only).
 
-This file is started as a program by its path, in Python's isolated mode: it imports the standard library only.
+This file is started as a program by its path, in Python's isolated mode: it imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ PATIENCE = 2.0  # seconds a group asked to stop politely is given before it is k
 class Warden:
     """The run's end of the pipe; a context manager, safe to use from several threads.
 
-    ``token`` names the run. Start every process with ``environ(...)`` as its environment, so that it is found even
-    where it left its group. Leaving the context ends whatever is still watched.
+    ``token`` names the run. Start every process with ``environ(...)`` as its environment, so that it is
+    found even where it left its group. Leaving the context ends whatever is still watched.
     """
 
     def __init__(self) -> None:
@@ -82,8 +83,8 @@ class Warden:
     def watch_group(self, pgid: int, *, stop: signal.Signals = signal.SIGKILL) -> None:
         """End this process group when the run ends.
 
-        ``stop`` is what the group's leader is sent first: a server that has to give back shared memory is asked to
-        leave, and killed two seconds later if it did not.
+        ``stop`` is what the group's leader is sent first: a server that has to give back shared memory is
+        asked to leave, and killed two seconds later if it did not.
         """
         self._say(f"group {pgid} {int(stop)}")
 
@@ -92,7 +93,10 @@ class Warden:
         self._say(f"forget-group {pgid}")
 
     def watch_folder(self, path: Path) -> None:
-        """Remove this folder when the run ends. Say so before creating it: then there is no moment in which it could stay."""
+        """Remove this folder when the run ends.
+
+        Say so before creating it: then there is no moment in which it could stay.
+        """
         self._say(f"folder {os.fsencode(path.absolute()).hex()}")
 
     def release_folder(self, path: Path) -> None:

@@ -1,9 +1,9 @@
 """Real database servers: found, fetched, started privately for a run, and stopped with it.
 
-For each family, the first that applies: the server named by ``MATRIX_<FAMILY>_URL``; the machine's own programs; programs
-fetched into the cache once. ``MATRIX_SERVERS=fetched`` ignores the machine's programs, ``MATRIX_SERVERS=machine`` fetches
-nothing. Each module here whose name has no underscore in front is a family (see ``Family`` for what it offers): adding a
-server is adding a file.
+For each family, the first that applies: the server named by ``MATRIX_<FAMILY>_URL``; the machine's own
+programs; programs fetched into the cache once. ``MATRIX_SERVERS=fetched`` ignores the machine's programs,
+``MATRIX_SERVERS=machine`` fetches nothing. Each module here whose name has no underscore in front is a
+family (see ``Family`` for what it offers): adding a server is adding a file.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from matrix.errors import MatrixError
 from matrix.servers import _process, _tls, _url
 from matrix.servers._model import (
     Binaries,
-    CannotStart,
     Family,
-    Missing,
     Observer,
     Place,
     Server,
@@ -40,12 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "Observer", "Server", "Session", "Unavailable", "observer", "running", "title"]
 
-FAMILIES = tuple(
-    sorted(item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_"))
-)
+FAMILIES = tuple(sorted(item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_")))
 CHOICE = "MATRIX_SERVERS"
 CHOICES = ("machine", "fetched")
-LONGEST = 60  # bytes of a run folder's path, so that the sockets in it stay below the 103 that macOS allows
+LONGEST = 50  # bytes of the path above a run's folder: a socket's whole path has 107 on Linux, 103 on macOS
+# Creating a database creates hundreds of files: 7 ms in memory, up to 150 ms on a disk.
+MEMORY = Path("/dev/shm")
+ROOM = 1 << 30
 
 
 def _family(name: str) -> Family:
@@ -74,9 +73,9 @@ def running(
 ) -> Iterator[dict[str, Server | Unavailable]]:
     """Start one server of each family, all at once, and stop and remove them when the context is left.
 
-    ``report`` is told in a line what takes time; it may be called from several threads. ``warden`` removes everything even if
-    this process is killed; without one, the context has its own. Raises ``MatrixError`` where the user asked for
-    something impossible; what cannot be had here is ``Unavailable`` instead.
+    ``report`` is told in a line what takes time; it may be called from several threads. ``warden`` removes
+    everything even if this process is killed; without one, the context has its own. Raises ``MatrixError``
+    where the user asked for something impossible; what cannot be had here is ``Unavailable`` instead.
     """
     modules = {name: _family(name) for name in families}
     choice = os.environ.get(CHOICE, "")
@@ -96,8 +95,7 @@ def running(
             stacks = {name: contextlib.ExitStack() for name in wanted}
             stack.callback(lambda: list(pool.map(contextlib.ExitStack.close, stacks.values())))
             attempts = {
-                name: pool.submit(_obtain, name, module, place, choice, stacks[name])
-                for name, module in wanted.items()
+                name: pool.submit(_obtain, name, module, place, choice, stacks[name]) for name, module in wanted.items()
             }
             servers |= {name: attempt.result() for name, attempt in attempts.items()}
         yield {name: servers[name] for name in modules}
@@ -105,23 +103,37 @@ def running(
 
 @contextlib.contextmanager
 def _place(warden: Warden, report: Callable[[str], None]) -> Iterator[Place]:
-    """Create the run's folder: short, as the path of a socket has to be, and nobody else's."""
+    """Create the run's folders, which are nobody else's."""
     owner = _process.unprivileged()
     temporary = Path(tempfile.gettempdir())
-    if len(os.fsencode(temporary)) > LONGEST - 20 or (owner and not cache.open_to_all(temporary)):
+    if len(os.fsencode(temporary)) > LONGEST or (owner and not cache.open_to_all(temporary)):
         temporary = Path("/tmp")
-    folder = temporary / f"fc-{warden.token}"
-    warden.watch_folder(folder)
+    name = f"fc-{warden.token}"
+    folder = temporary / name
+    data = (MEMORY if _roomy(MEMORY) else folder) / name
     try:
-        # Root's servers run as another user, who has to pass through it; each server's own folders are closed.
-        folder.mkdir(mode=0o700)
-        if owner:
-            folder.chmod(0o711)
+        for path in (folder, data):
+            warden.watch_folder(path)
+            path.mkdir(mode=0o700)
+            if owner:
+                # The servers' user has to pass through; what is in there, each server closes to everybody
+                # else.
+                path.chmod(0o711)
         ca, certificate, key = _tls.write(folder)
-        yield Place(folder, owner, warden, report, ca, certificate, key)
+        yield Place(folder, data, owner, warden, report, ca, certificate, key)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        warden.release_folder(folder)
+        for path in (folder, data):
+            shutil.rmtree(path, ignore_errors=True)
+            warden.release_folder(path)
+
+
+def _roomy(folder: Path) -> bool:
+    """Say whether a folder in memory may take the servers' data: a few hundred megabytes where many cells run."""
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK) and status.f_bavail * status.f_frsize >= ROOM
 
 
 def _obtain(
@@ -153,7 +165,7 @@ def _candidates(family: Family, place: Place, choice: str) -> Iterator[Binaries]
 
 
 def _reachable(name: str, binaries: Binaries, place: Place) -> Binaries:
-    """Return binaries the servers' user can read: these, or, where a folder above them is closed, links to them or copies."""
+    """Return binaries the servers' user can read: these or, where a folder above them is closed, copies."""
     if not place.owner or not binaries.root or cache.open_to_all(binaries.root):
         return binaries
     root = place.folder / f"{name}.binaries"
@@ -168,8 +180,9 @@ def _reachable(name: str, binaries: Binaries, place: Place) -> Binaries:
 
 def _clear(name: str, place: Place) -> None:
     """Remove what an attempt left, so that the next one begins anew."""
-    for path in place.folder.glob(f"{name}*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+    for folder in (place.folder, place.data):
+        for path in folder.glob(f"{name}*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()

@@ -1,7 +1,7 @@
 """``python -m matrix.servers``: start the servers and say how to reach them, for running an example by hand.
 
-Names of families may follow (``python -m matrix.servers postgresql``); without any, all are started. They run until Ctrl-C or
-until standard input ends.
+Names of families may follow (``python -m matrix.servers postgresql``); without any, all are started. They
+run until Ctrl-C or until standard input ends.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import argparse
 import shlex
 import signal
 import sys
-from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from matrix import servers
 from matrix.errors import MatrixError
 from matrix.servers import Server, Unavailable
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 DATABASE = "orders"  # made for the reader, empty
 
@@ -33,7 +36,7 @@ def urls(server: Server, database: str) -> dict[str, str]:
     return found
 
 
-def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature is signal's
+def _stop(number: int, frame: FrameType | None) -> None:  # the signature is signal's
     raise KeyboardInterrupt
 
 

@@ -21,10 +21,11 @@ USER = "matrix"  # the account of private servers; it may do everything
 class Server:
     """A running server the matrix may use.
 
-    ``version`` is what the running server itself says. ``origin`` is ``"url"`` (the user's own), ``"machine"`` (installed
-    here) or ``"fetched"``. ``socket`` is what this family's clients want: the path of the socket for MariaDB, the folder
-    that holds it for PostgreSQL; None where there is none. ``ca`` is the certificate authority's certificate to verify the
-    server with; None means no TLS. ``log`` is None for a user's own server.
+    ``version`` is what the running server itself says. ``origin`` is ``"url"`` (the user's own),
+    ``"machine"`` (installed here) or ``"fetched"``. ``socket`` is what this family's clients want: the path
+    of the socket for MariaDB, the folder that holds it for PostgreSQL; None where there is none. ``ca`` is
+    the certificate authority's certificate to verify the server with; None means no TLS. ``log`` is None
+    for a user's own server.
     """
 
     family: str
@@ -87,8 +88,9 @@ class Observer(Protocol):
 class Binaries:
     """The programs of one server on this disk.
 
-    ``server`` is the server's program itself, ``root`` the folder to link or copy where another user has to be able to read
-    it (None for what belongs to the machine), ``libraries`` the folders its loader searches first.
+    ``server`` is the server's program itself, ``root`` the folder to link or copy where another user has to
+    be able to read it (None for what belongs to the machine), ``libraries`` the folders its loader searches
+    first.
     """
 
     origin: str
@@ -97,22 +99,20 @@ class Binaries:
     libraries: tuple[Path, ...] = ()
 
 
-class CannotStart(MatrixError):
+class StartError(MatrixError):
     """These binaries do not give a running server here; others may."""
-
-
-class Missing(MatrixError):
-    """What is needed cannot be had on this machine; the message says what, and how to get it."""
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a run's private servers live and what they share.
 
-    ``owner`` is the user and group the servers run as, or None for the user of the run.
+    ``folder`` has sockets, logs and certificates; ``data`` has the servers' data, in memory where there is
+    room for it. ``owner`` is the user and group the servers run as, or None for the user of the run.
     """
 
     folder: Path
+    data: Path
     owner: tuple[int, int] | None
     warden: Warden
     report: Callable[[str], None]
@@ -133,10 +133,10 @@ class Family(Protocol):
         """Yield what is on this machine, best first."""
 
     def fetched(self, report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]:
-        """Yield what can be fetched, best first, from the cache if it is there; raise ``Missing`` with the reason if nothing can."""
+        """Yield what can be fetched, best first; raise ``MissingError`` with the reasons after the last."""
 
     def start(self, binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
-        """Start a private server and return when it answers; raise ``CannotStart`` if it does not.
+        """Start a private server and return when it answers; raise ``StartError`` if it does not.
 
         What has to be done to stop it is left on ``cleanup``, in the case of failure too.
         """

@@ -10,13 +10,13 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from matrix.servers._model import CannotStart
+from matrix.servers._model import StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from matrix.servers._model import Binaries, Place
+    from matrix.servers._model import Binaries, Place, Server
 
 STARTING = 30.0  # seconds a server may take to answer; an idle machine needs a tenth of one
 STOPPING = 5.0
@@ -25,7 +25,7 @@ STOPPING = 5.0
 def unprivileged() -> tuple[int, int] | None:
     """Return a user and group a root process can turn into, or None where the process is not root's.
 
-    Raises ``CannotStart`` where root may turn into nobody else, as in a user namespace that maps root alone.
+    Raises ``StartError`` where root may turn into nobody else, as in a user namespace that maps root alone.
     """
     if os.geteuid() != 0:
         return None
@@ -38,15 +38,11 @@ def unprivileged() -> tuple[int, int] | None:
         candidates.append((entry.pw_uid, entry.pw_gid))
     for user, group in dict.fromkeys(candidates):
         try:
-            subprocess.run(
-                ["/bin/sh", "-c", ":"], user=user, group=group, extra_groups=[], check=True, cwd="/"
-            )
+            subprocess.run(["/bin/sh", "-c", ":"], user=user, group=group, extra_groups=[], check=True, cwd="/")
         except (OSError, subprocess.SubprocessError):
             continue
         return user, group
-    raise CannotStart(
-        "servers do not run as root, and here root cannot become another user: run as an ordinary user"
-    )
+    raise StartError("servers do not run as root, and here root cannot become another user: run as an ordinary user")
 
 
 def environ(binaries: Binaries, place: Place) -> dict[str, str]:
@@ -65,11 +61,12 @@ def call(
     stdin: bytes = b"",
     cwd: Path | None = None,
 ) -> str:
-    """Run a server's helper program as the servers' user and return what it printed; raise ``CannotStart`` if it fails."""
+    """Run a helper program as the servers' user and return what it printed; raise ``StartError`` if it fails."""
     user, group = place.owner or (None, None)
     try:
         done = subprocess.run(
             command,
+            check=False,
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -81,10 +78,10 @@ def call(
             timeout=STARTING * 2,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotStart(f"{command[0]} cannot be run: {error}") from error
+        raise StartError(f"{command[0]} cannot be run: {error}") from error
     text = done.stdout.decode(errors="replace")
     if done.returncode:
-        raise CannotStart(f"{command[0]} failed ({_status(done.returncode)}): {last_lines(text)}")
+        raise StartError(f"{command[0]} failed ({_status(done.returncode)}): {last_lines(text)}")
     return text
 
 
@@ -108,7 +105,7 @@ def start(
                 extra_groups=[] if place.owner else None,
             )
     except OSError as error:
-        raise CannotStart(f"{command[0]} cannot be run: {error}") from error
+        raise StartError(f"{command[0]} cannot be run: {error}") from error
     place.warden.watch_group(process.pid, stop=stop)
     return Running(process, place, log, stop)
 
@@ -116,24 +113,22 @@ def start(
 class Running:
     """A server's process that was started and has to be stopped."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], place: Place, log: Path, stop: signal.Signals
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], place: Place, log: Path, stop: signal.Signals) -> None:
         self._process = process
         self._place = place
         self._log = log
         self._stop = stop
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Return as soon as ``ready()``; raise ``CannotStart``, with the end of the log, if the process ends before."""
+        """Return as soon as ``ready()``; raise ``StartError``, with the end of the log, if the process ends before."""
         deadline = time.monotonic() + STARTING
         while not ready():
             if self._process.poll() is not None:
-                raise CannotStart(
+                raise StartError(
                     f"the server ended at its start ({_status(self._process.returncode)}): {self.complaint()}"
                 )
             if time.monotonic() > deadline:
-                raise CannotStart(f"the server did not answer within {STARTING:.0f} s: {self.complaint()}")
+                raise StartError(f"the server did not answer within {STARTING:.0f} s: {self.complaint()}")
             time.sleep(0.003)
 
     def complaint(self) -> str:
@@ -164,6 +159,14 @@ def last_lines(text: str, count: int = 3) -> str:
     """Return the last lines that are not empty, joined, at most 400 characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " / ".join(lines[-count:])[-400:]
+
+
+def gone(title: str, server: Server, said: str) -> str:
+    """Return the sentence about a server that no longer answers, with the end of its log where there is one."""
+    text = f"{title} {server.version} at {server.host}:{server.port} does not answer the harness: {said}"
+    if server.log and server.log.exists():
+        text += f" (its log ends: {last_lines(server.log.read_text(errors='replace'))})"
+    return text
 
 
 def _status(code: int) -> str:

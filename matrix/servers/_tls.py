@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path) -> tuple[Path, Path, Path]:
-    """Write ``ca.pem``, ``server.pem`` and ``server.key``, valid for this machine's loopback names, and return their paths.
+    """Write ``ca.pem``, ``server.pem`` and ``server.key``, valid for loopback names, and return their paths.
 
-    The authority's key is never written: nothing else can be signed with it. Extensions are those that strict verifiers
-    (Python 3.13's default, for one) ask for.
+    The authority's key is never written: nothing else can be signed with it. Extensions are those that
+    strict verifiers (Python 3.13's default, for one) ask for.
     """
     # Imported here so that a run on the user's own servers does without.
     from cryptography import x509  # noqa: PLC0415
@@ -52,9 +52,7 @@ def write(folder: Path) -> tuple[Path, Path, Path]:
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=30))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         )
 
     ca = (
@@ -81,8 +79,6 @@ def write(folder: Path) -> tuple[Path, Path, Path]:
     paths[1].write_bytes(server.public_bytes(serialization.Encoding.PEM))
     paths[2].touch(mode=0o600)
     paths[2].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return paths

@@ -24,9 +24,10 @@ def variable(family: str) -> str:
 def server(name: str, family: Family) -> Server | None:
     """Return the user's own server of a family, or None if the user names none.
 
-    The URL is ``scheme://user:password@host:port/?ca=PATH&socket=PATH``; the parameters may be left out. ``ca`` is the
-    certificate to verify the server with (without it nothing is tried with TLS); ``socket`` is the path of the server's Unix
-    socket, for PostgreSQL of the folder that holds it. Raises ``MatrixError`` where the URL is wrong or the server refuses.
+    The URL is ``scheme://user:password@host:port/?ca=PATH&socket=PATH``; the parameters may be left out.
+    ``ca`` is the certificate to verify the server with (without it nothing is tried with TLS); ``socket``
+    is the path of the server's Unix socket, for PostgreSQL of the folder that holds it. Raises
+    ``MatrixError`` where the URL is wrong or the server refuses.
     """
     text = os.environ.get(variable(name), "").strip()
     if not text:
@@ -36,9 +37,7 @@ def server(name: str, family: Family) -> Server | None:
         version = family.version(found)
     except MatrixError as error:
         # The URL itself is not repeated: it has a password in it.
-        raise MatrixError(
-            f"{variable(name)}: {family.TITLE} at {found.host}:{found.port}: {error}"
-        ) from error
+        raise MatrixError(f"{variable(name)}: {family.TITLE} at {found.host}:{found.port}: {error}") from error
     return Server(**{**vars(found), "version": version})
 
 

@@ -11,10 +11,10 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix import cache
+from matrix import apt, cache
 from matrix.errors import MatrixError
-from matrix.servers import _apt, _process
-from matrix.servers._model import USER, Binaries, CannotStart, Missing, Server, Session
+from matrix.servers import _process
+from matrix.servers._model import USER, Binaries, Server, Session, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,8 @@ SETTINGS = STORAGE | {
     "character-set-server": "utf8mb4",
     "loose-feedback": "OFF",
     "thread-cache-size": "0",  # a thread that ended is not kept: what the server shows is what there is
-    # The performance schema alone says from outside whether a session is encrypted; its instruments are not needed.
+    # The performance schema alone says from outside whether a session is encrypted; its instruments are not
+    # needed.
     "performance-schema": "ON",
     "performance-schema-instrument": "%=OFF",
     "performance-schema-digests-size": "0",
@@ -99,7 +100,7 @@ def installed() -> Iterator[Binaries]:
 
 def fetched(report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]:
     """Yield the distribution's server."""
-    unpacked = _apt.server("mariadb-server-core", "usr/sbin/mariadbd", report, warden)
+    unpacked = apt.server("mariadb-server-core", "usr/sbin/mariadbd", report, warden)
     yield Binaries("fetched", unpacked.program, unpacked.root, unpacked.libraries)
 
 
@@ -107,8 +108,8 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
     """Start a private server on a copy of a template of its data folder."""
     said = _process.call([binaries.server, "--no-defaults", "--version"], binaries, place)
     if "MariaDB" not in said:
-        raise CannotStart(f"{binaries.server} is not MariaDB but says {said.strip()!r}")
-    data, sockets, log = place.folder / "mariadb", place.folder / "my", place.folder / "mariadb.log"
+        raise StartError(f"{binaries.server} is not MariaDB but says {said.strip()!r}")
+    data, sockets, log = place.data / "mariadb", place.folder / "my", place.folder / "mariadb.log"
     base = _base_options(binaries)
     _create_data(binaries, place, said, base, data)
     certificate, key, first = data / "server.pem", data / "server.key", place.folder / "mariadb.sql"
@@ -135,13 +136,9 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
         "ssl-key": str(key),
     }
     port = _serve(binaries, place, cleanup, [*base, *_options(settings)], path, log)
-    server = Server(
-        "mariadb", "", binaries.origin, USER, password, "127.0.0.1", port, str(path), str(place.ca), log
-    )
+    server = Server("mariadb", "", binaries.origin, USER, password, "127.0.0.1", port, str(path), str(place.ca), log)
     text = version(server)
-    return Server(
-        "mariadb", text, binaries.origin, USER, password, "127.0.0.1", port, str(path), str(place.ca), log
-    )
+    return Server("mariadb", text, binaries.origin, USER, password, "127.0.0.1", port, str(path), str(place.ca), log)
 
 
 def _options(settings: dict[str, str]) -> list[str]:
@@ -156,7 +153,7 @@ def _base_options(binaries: Binaries) -> list[str]:
             if (share / SCRIPTS[0]).is_file():
                 options = ["--no-defaults", f"--basedir={top}", f"--lc-messages-dir={share}"]
                 return [*options, f"--character-sets-dir={share / 'charsets'}"]
-    raise CannotStart(f"{SCRIPTS[0]}, which makes the system tables, is not there beside {binaries.server}")
+    raise StartError(f"{SCRIPTS[0]}, which makes the system tables, is not there beside {binaries.server}")
 
 
 def _as_user(place: Place) -> list[str]:
@@ -164,10 +161,8 @@ def _as_user(place: Place) -> list[str]:
     return [] if place.owner or os.geteuid() else ["--user=root"]
 
 
-def _serve(
-    binaries: Binaries, place: Place, cleanup: ExitStack, options: list[str], path: Path, log: Path
-) -> int:
-    """Start the server at a free port and return the port; another program may take the port first, so try again then."""
+def _serve(binaries: Binaries, place: Place, cleanup: ExitStack, options: list[str], path: Path, log: Path) -> int:
+    """Start the server at a free port and return the port; where another program took it first, try again."""
 
     def ready() -> bool:
         # Not by connecting: a connection that says nothing would be counted in Aborted_connects.
@@ -185,7 +180,7 @@ def _serve(
         cleanup.callback(running.stop)
         try:
             running.wait_until(ready)
-        except CannotStart:
+        except StartError:
             if attempt < 4 and "Bind on TCP/IP port" in log.read_text(errors="replace"):
                 log.write_text("")
                 continue
@@ -202,16 +197,15 @@ def _create_data(binaries: Binaries, place: Place, said: str, base: list[str], d
     name = f"mariadb-{number[1] if number else ''}-data-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
     def initialise(folder: Path) -> None:
-        work = place.folder / "mariadb.new"
+        work = place.data / "mariadb.new"
         work.mkdir(mode=0o700)
         if place.owner:
             os.chown(work, *place.owner)
-        share = Path(
-            next(option for option in base if option.startswith("--lc-messages-dir")).partition("=")[2]
-        )
+        share = Path(next(option for option in base if option.startswith("--lc-messages-dir")).partition("=")[2])
         script = [b"CREATE DATABASE mysql;\nUSE mysql;\n"]
         script += [(share / name).read_bytes() for name in SCRIPTS]
-        # Of the accounts the scripts create, all but the owner of the system's views: they could log in without a password.
+        # Of the accounts the scripts create, all but the owner of the system's views: they could log in
+        # without a password.
         script += [b"\nDELETE FROM global_priv WHERE User <> 'mariadb.sys';\n"]
         options = [
             *base,
@@ -228,7 +222,7 @@ def _create_data(binaries: Binaries, place: Place, said: str, base: list[str], d
     try:
         template = cache.entry(name, initialise, private=True) / "template"
     except cache.CacheError:  # a cache that cannot be written to costs a quarter of a second, nothing else
-        template = place.folder / "mariadb.template" / "template"
+        template = place.data / "mariadb.template" / "template"
         template.parent.mkdir(mode=0o700)
         initialise(template.parent)
     cache.copy(template, data, owner=place.owner)
@@ -238,7 +232,8 @@ def _connect(server: Server) -> pymysql.Connection[Any]:
     import pymysql  # noqa: PLC0415  # starting the server need not wait for it
 
     if server.socket:
-        # The `ssl_disabled` keyword keeps PyMySQL from turning TLS on by itself, which a Unix socket does not need.
+        # The `ssl_disabled` keyword keeps PyMySQL from turning TLS on by itself, which a Unix socket does
+        # not need.
         through: dict[str, Any] = {"unix_socket": server.socket, "ssl_disabled": True}
     else:
         through = {"host": server.host, "port": server.port}
@@ -357,10 +352,8 @@ class _Observer:
                 return None
             raise
 
-    def counters(self, database: str) -> dict[str, int]:  # noqa: ARG002  # the server counts for all databases together
-        rows = self._query(
-            "SHOW GLOBAL STATUS WHERE Variable_name IN ('Aborted_clients', 'Aborted_connects')"
-        )
+    def counters(self, database: str) -> dict[str, int]:  # the server counts for all databases together
+        rows = self._query("SHOW GLOBAL STATUS WHERE Variable_name IN ('Aborted_clients', 'Aborted_connects')")
         return {name: int(value) for name, value in rows}
 
     def close(self) -> None:
@@ -369,10 +362,7 @@ class _Observer:
         self._connection = None
 
     def _gone(self, error: Exception) -> str:
-        text = f"MariaDB {self._server.version} at {self._server.host}:{self._server.port} refuses the harness: {_said(error)}"
-        if self._server.log and self._server.log.exists():
-            text += f" (its log ends: {_process.last_lines(self._server.log.read_text(errors='replace'))})"
-        return text
+        return _process.gone(TITLE, self._server, _said(error))
 
 
 def _quoted(name: str) -> str:

