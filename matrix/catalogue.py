@@ -44,6 +44,7 @@ _DRIVER_SCHEMA = {
             "additionalProperties": False,
             "properties": {name: {"type": "string"} for name in TRANSPORTS},
         },
+        "client_library": {"type": "string"},
         "build": {"type": "object"},
         "page": {"type": "object"},
     },
@@ -52,13 +53,17 @@ _DRIVER_SCHEMA = {
 
 @dataclass(frozen=True)
 class Driver:
-    """A driver's facts, from `drivers/<name>/driver.toml`."""
+    """A driver's facts, from `drivers/<name>/driver.toml`.
+
+    `client_library` is a line of Python that prints the name and version of the C library underneath, None where there is none.
+    """
 
     name: str
     distribution: str
     import_name: str
     servers: tuple[str, ...]
     urls: dict[str, str]
+    client_library: str | None
     page: dict[str, Any]
 
     def url(self, server: Server, transport: str, database: str) -> str:
@@ -80,7 +85,7 @@ class Example:
     """An example in one stack: the module and what its docstring says of it.
 
     `kind` is `hazard` or `remedy`; `counterparts` are the remedies of a hazard, or the hazards of a remedy;
-    `drivers` are the only drivers it has a meaning for, None for all.
+    `drivers` are the only drivers it has a meaning for, None for all. `problem` says what its docstring lacks.
     """
 
     stack: str
@@ -90,6 +95,7 @@ class Example:
     kind: str
     counterparts: tuple[str, ...]
     drivers: tuple[str, ...] | None
+    problem: str | None = None
 
     @property
     def module(self) -> str:
@@ -135,6 +141,7 @@ def drivers(root: Path = ROOT) -> dict[str, Driver]:
             import_name=facts["import_name"],
             servers=tuple(facts["servers"]),
             urls=facts["urls"],
+            client_library=facts.get("client_library"),
             page=facts.get("page", {}),
         )
     return found
@@ -142,7 +149,7 @@ def drivers(root: Path = ROOT) -> dict[str, Driver]:
 
 @functools.cache
 def examples(root: Path = ROOT) -> dict[tuple[str, str], Example]:
-    """Return every example by stack and name; raise MatrixError where a docstring does not say what it must."""
+    """Return every example by stack and name."""
     found = {}
     for stack, folder in STACKS.items():
         for path in sorted((root / folder).glob("*.py")):
@@ -156,23 +163,25 @@ def _example(stack: str, path: Path, root: Path) -> Example:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     title, _, body = docstring.partition("\n\n")
     kind = re.search(r"^(Hazard|Remedy)\.", body, re.MULTILINE)
-    if not title.strip() or kind is None:
-        raise MatrixError(
-            f"{where}: the docstring must open with one sentence and have a paragraph that begins with `Hazard.` or `Remedy.`"
-        )
     fields = {name: _names(body, name) for name in ("Remedies", "Remedy for", "Drivers")}
     only = fields["Drivers"]
-    if unknown := set(only) - set(drivers(root)):
-        raise MatrixError(f"{where}: unknown driver {', '.join(sorted(unknown))}; known: {', '.join(drivers(root))}")
+    problem = None
+    if not title.strip() or kind is None:
+        problem = (
+            "the docstring must open with one sentence and have a paragraph that begins with `Hazard.` or `Remedy.`"
+        )
+    elif unknown := set(only) - set(drivers(root)):
+        problem = f"unknown driver {', '.join(sorted(unknown))}; there are {', '.join(drivers(root))}"
     prose = re.sub(r"^(Remedies|Remedy for|Drivers):[^\n]*(?:\n(?!\n)[^\n]+)*$", "", body, flags=re.MULTILINE)
     return Example(
         stack=stack,
         name=path.stem,
         title=" ".join(title.split()),
         body=prose.strip(),
-        kind=kind[1].lower(),
+        kind=kind[1].lower() if kind else "",
         counterparts=tuple(fields["Remedies"] or fields["Remedy for"]),
         drivers=tuple(only) or None,
+        problem=f"{where}: {problem}" if problem else None,
     )
 
 

@@ -113,7 +113,11 @@ def claims(driver: str, root: Path = ROOT) -> dict[Cell, Claim]:
             )
         table = data[key]
         if table["reason"] not in reasons(root):
-            known = "write the reason that a person found" if table["reason"] == UNREVIEWED else "matrix/reasons.toml has them all"
+            known = (
+                "write the reason that a person found"
+                if table["reason"] == UNREVIEWED
+                else "matrix/reasons.toml has them all"
+            )
             raise MatrixError(f"{where}: unknown reason {table['reason']!r}; {known}")
         outcome = table["outcome"]
         claim = Claim(tuple([outcome] if isinstance(outcome, str) else outcome), table["reason"], table.get("note", ""))
@@ -170,7 +174,9 @@ def _lenient(driver: str, root: Path) -> dict[Cell, Claim]:
     for key in sorted(data, key=lambda key: key.count("/")):
         outcome = data[key]["outcome"]
         claim = Claim(
-            tuple([outcome] if isinstance(outcome, str) else outcome), data[key]["reason"], data[key].get("note", "")
+            tuple([outcome] if isinstance(outcome, str) else outcome),
+            data[key]["reason"],
+            data[key].get("note", ""),
         )
         for cell in cells(root):
             if cell.driver == driver and key in (_key(cell), f"{_key(cell)}/{cell.transport}"):

@@ -104,11 +104,23 @@ def judge(run: Run) -> Verdict:
         seen.append("new session")
 
     children = [
-        {"name": name, **_view(part), "session": "shared" if set(sessions(part)) & shared else "own" if sessions(part) else "none"}
+        {
+            "name": name,
+            **_view(part),
+            "session": "shared" if set(sessions(part)) & shared else "own" if sessions(part) else "none",
+        }
         for name, part in sorted(by.items(), key=lambda item: int(item[0].split()[1]))
     ]
     parent_session = (
-        "shared" if set(sessions(parent)) & shared else "new" if new else "same" if before and after else "lost" if before else "none"
+        "shared"
+        if set(sessions(parent)) & shared
+        else "new"
+        if new
+        else "same"
+        if before and after
+        else "lost"
+        if before
+        else "none"
     )
     return Verdict(
         outcome=seen[0] if seen else "works",

@@ -108,9 +108,7 @@ def parse(output: str) -> tuple[list[Line], list[str]]:
             hours=clock.hour, minutes=clock.minute, seconds=clock.second, microseconds=clock.microsecond
         ).total_seconds()
         about = int(match["about"]) if match["about"] else None
-        lines.append(
-            Line(seconds, who, thread, int(match["pid"]), match["action"], about, match["result"], text)
-        )
+        lines.append(Line(seconds, who, thread, int(match["pid"]), match["action"], about, match["result"], text))
     return lines, other
 
 

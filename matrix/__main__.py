@@ -1,0 +1,257 @@
+"""The command line: `python -m matrix run ...`, which `nox -s matrix -- ...` calls, and the commands that only read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from matrix import catalogue, observations, table
+from matrix.errors import MatrixError
+from matrix.files import write_text
+from matrix.run import DEADLINE, Options, Report, cores, run
+from matrix.versions import installed
+
+#: Lines of a deviation's transcript that are shown.
+SHOWN = 40
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 as claimed, 1 not as claimed, 2 the work could not be done."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except MatrixError as error:
+        print(f"matrix: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("matrix: interrupted; servers and programs are stopped, no results were written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> Any:
+        print(f"{self.prog}: {message}; --help shows what is possible", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="matrix",
+        description="What happens when a forked process meets a database connection.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    add = commands.add_parser("run", help="run cells on real servers and compare with the claims", allow_abbrev=False)
+    add.set_defaults(command=_run)
+    add.add_argument(
+        "--driver",
+        action="append",
+        metavar="NAME",
+        help="only this driver's cells (repeatable); else all that are installed",
+    )
+    add.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only cells whose id matches, e.g. 'django/*/psycopg' (repeatable)",
+    )
+    add.add_argument("--list", action="store_true", help="print the ids of the cells and run nothing")
+    add.add_argument(
+        "--repeat",
+        type=_positive,
+        metavar="N",
+        help="run each cell N times (default: once, a race five times)",
+    )
+    add.add_argument(
+        "--output",
+        type=Path,
+        default=observations.RESULTS,
+        metavar="DIR",
+        help="write results there, not to matrix/results",
+    )
+    add.add_argument("--update", action="store_true", help="rewrite the claims from this run, for a person to review")
+    add.add_argument(
+        "--jobs", type=_positive, default=0, metavar="N", help="cells to run at once (default: one a core)"
+    )
+    add.add_argument(
+        "--deadline",
+        type=_seconds,
+        default=DEADLINE,
+        metavar="SECONDS",
+        help=f"silence after which a program counts as hanging (default {DEADLINE:g})",
+    )
+    add.add_argument(
+        "--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS
+    )  # for the noxfile, which joins several runs
+
+    add = commands.add_parser("table", help="print the table of results that are there", allow_abbrev=False)
+    add.set_defaults(command=_table)
+    add.add_argument(
+        "results", nargs="*", type=Path, metavar="DIR", help="folders of results (default: matrix/results)"
+    )
+
+    add = commands.add_parser("summary", allow_abbrev=False)  # for the noxfile
+    add.set_defaults(command=_summary)
+    add.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0.05 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 3600")
+    return value
+
+
+def _drivers(names: list[str] | None) -> tuple[str, ...]:
+    """Return the drivers that were asked for, else those that are installed."""
+    known = catalogue.drivers()
+    for name in names or ():
+        if name not in known:
+            raise MatrixError(f"there is no driver {name!r}; there are {', '.join(known)}")
+    chosen = tuple(names or (name for name, driver in known.items() if installed(driver)))
+    if not chosen:
+        raise MatrixError(
+            f"no driver is installed in this environment; nox -s matrix makes one for each of {', '.join(known)}"
+        )
+    return chosen
+
+
+def _run(options: argparse.Namespace) -> int:
+    drivers = tuple(_drivers(options.driver)) if options.driver or not options.list else tuple(catalogue.drivers())
+    if options.list:
+        for cell in catalogue.select(options.only, catalogue.cells()):
+            if cell.driver in drivers:
+                print(cell.id)
+        return 0
+    report = run(
+        Options(
+            drivers=drivers,
+            only=tuple(options.only),
+            repeat=options.repeat,
+            output=options.output,
+            update=options.update,
+            jobs=options.jobs,
+            deadline=options.deadline,
+        )
+    )
+    if options.summary:
+        write_text(options.summary, json.dumps(asdict(report) | {"status": report.status}))
+    _print_report(report, with_table=options.summary is None)
+    return report.status
+
+
+def _print_report(report: Report, *, with_table: bool) -> None:
+    if not report.observations and not report.broken:
+        print("nothing to run: no cell of these drivers was chosen")
+        return
+    if with_table and report.observations:
+        print(table.terminal(report.observations.values(), colour=_colour()))
+    _print_findings(report)
+    for path in report.reviewed:
+        print(f"claims rewritten for review: {path}")
+    print(_total(report))
+
+
+def _print_findings(report: Report) -> None:
+    """Print what is not as it should be: a line for what could not be done, the transcript of what is not as claimed."""
+    for key in report.deviations:
+        seen = report.observations[key]
+        expected = " or ".join(seen["expected"]) or "nothing (no claim yet)"
+        counts = ", ".join(f"{name} {count}x" for name, count in seen["seen"].items())
+        print(f"\nNOT AS CLAIMED {key}: seen {counts}; claimed {expected}")
+        for line in seen["transcript"][:SHOWN]:
+            print(f"    {line}")
+        if len(seen["transcript"]) > SHOWN:
+            print(f"    ... {len(seen['transcript']) - SHOWN} more lines")
+    if report.deviations:
+        print()
+    for key, why in report.broken.items():
+        print(f"NOT JUDGED {key}: {why}")
+    for why in report.unavailable.values():
+        print(f"NOT APPLICABLE: {why}")
+
+
+def _total(report: Report) -> str:
+    applicable = sum(o["outcome"] != "not applicable" for o in report.observations.values())
+    skipped = len(report.observations) - applicable
+    parts = [f"{applicable - len(report.deviations)} cells as claimed"]
+    if report.deviations:
+        parts.append(f"{len(report.deviations)} not as claimed")
+    if report.broken:
+        parts.append(f"{len(report.broken)} not judged")
+    if skipped:
+        parts.append(f"{skipped} not applicable")
+    text = f"{', '.join(parts)}; {report.runs} runs in {report.seconds:.1f} s on {cores()} cores"
+    return text + (f"; {', '.join(report.servers)}" if report.servers else "")
+
+
+def _summary(options: argparse.Namespace) -> int:
+    """Print one table over several runs, what was wrong in any of them, and return the worst exit status."""
+    whole, status = Report(), 0
+    for path in options.files:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        status = max(status, data.pop("status"))
+        part = Report(**data)
+        whole.observations |= part.observations
+        whole.deviations += part.deviations
+        whole.broken |= part.broken
+        whole.unavailable |= part.unavailable
+        whole.runs += part.runs
+        whole.seconds += part.seconds
+        whole.servers += [server for server in part.servers if server not in whole.servers]
+    if whole.observations:
+        print(table.terminal(whole.observations.values(), colour=_colour()))
+    for key in whole.deviations:
+        print(f"NOT AS CLAIMED {key}: {whole.observations[key]['outcome']} (its transcript stands above)")
+    for key, why in whole.broken.items():
+        print(f"NOT JUDGED {key}: {why}")
+    for why in whole.unavailable.values():
+        print(f"NOT APPLICABLE: {why}")
+    if whole.observations or whole.broken:
+        print(_total(whole))
+    else:
+        print("nothing was run")
+    return status
+
+
+def _table(options: argparse.Namespace) -> int:
+    found: dict[str, dict[str, Any]] = {}
+    for folder in options.results or [observations.RESULTS]:
+        files = sorted(folder.glob("*.json"))
+        if not files:
+            raise MatrixError(f"{folder}: no results there; nox -s matrix -- --output {folder} writes some")
+        for path in files:
+            found |= observations.read(path)
+    print(table.terminal(found.values(), colour=_colour()))
+    return 0
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
