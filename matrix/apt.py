@@ -155,6 +155,7 @@ class _Apt:
         for name in ("lists/partial", "archives/partial", "sources.d", "debs"):
             (self._folder / name).mkdir(parents=True)
         (self._folder / "status").touch()
+        self._configure()
         count = 0
         for count, (suffix, text) in enumerate(distribution_sources(), 1):
             (self._folder / "sources.d" / f"{count}{suffix}").write_text(text)
@@ -167,6 +168,43 @@ class _Apt:
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._warden.release_folder(self._folder)
+
+    def _configure(self, etc: Path = Path("/etc/apt")) -> None:
+        """Write apt's settings: the machine's, for its proxies, and then our own, which take precedence.
+
+        apt reads ``APT_CONFIG`` first and a folder of settings next; so that folder is ours too.
+        """
+        parts = self._folder / "conf.d"
+        parts.mkdir()
+        settings = [etc / "apt.conf"]
+        if (etc / "apt.conf.d").is_dir():
+            settings += sorted((etc / "apt.conf.d").iterdir())
+        for number, path in enumerate(settings):
+            if path.is_file() and os.access(path, os.R_OK):
+                shutil.copy(path, parts / f"{number:03}{path.name.replace('.', '_')}")
+        own = {
+            "Dir::State": self._folder,
+            "Dir::State::Lists": self._folder / "lists",
+            "Dir::State::status": self._folder / "status",
+            "Dir::Cache": self._folder,
+            "Dir::Cache::archives": self._folder / "archives",
+            "Dir::Cache::pkgcache": "pkgcache.bin",  # containers often turn these off; every call then parses anew
+            "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
+            "Dir::Etc::sourcelist": "/dev/null",
+            "Dir::Etc::sourceparts": self._folder / "sources.d",
+            "Dir::Log": self._folder,
+            "Debug::NoLocking": "1",
+            "APT::Sandbox::User": "root",  # as root; its usual other user cannot enter our folders
+            "APT::Install-Recommends": "0",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+        }
+        # Hooks are for the machine's own state, and an ordinary user's would fail.
+        hooks = ("APT::Update", "DPkg", "Binary::apt-get")
+        lines = [f"#clear {hook};" for hook in hooks] + ["#clear Acquire::IndexTargets::deb::Contents-deb;"]
+        lines += [f'{name} "{value}";' for name, value in own.items()]
+        (parts / "999own").write_text("\n".join(lines) + "\n")
+        (self._folder / "apt.conf").write_text(f'Dir::Etc::main "/dev/null";\nDir::Etc::parts "{parts}";\n')
 
     def closure(self, package: str) -> list[str]:
         """Return the names of everything a machine with nothing on it would install for a package, itself included."""
@@ -190,24 +228,7 @@ class _Apt:
         return f", {size / 1e6:.1f} MB" if size else ""
 
     def _run(self, *arguments: str, check: bool = True, cwd: Path | None = None) -> str:
-        options = {
-            "Dir::State": self._folder,
-            "Dir::State::Lists": self._folder / "lists",
-            "Dir::State::status": self._folder / "status",
-            "Dir::Cache": self._folder,
-            "Dir::Cache::archives": self._folder / "archives",
-            "Dir::Etc::sourcelist": "/dev/null",
-            "Dir::Etc::sourceparts": self._folder / "sources.d",
-            "Dir::Log": self._folder,
-            "Debug::NoLocking": "1",
-            "APT::Sandbox::User": "root",  # as root, or else it warns that its own user cannot enter our folders
-            "APT::Install-Recommends": "false",
-            "APT::Update::Post-Invoke-Success": "",
-            "Acquire::Languages": "none",
-            "Acquire::Retries": "2",
-        }
         command = ["apt-get", "--quiet=2", "--yes"]
-        command += [part for name, value in options.items() for part in ("--option", f"{name}={value}")]
         try:
             done = subprocess.run(
                 [*command, *arguments],
@@ -217,7 +238,7 @@ class _Apt:
                 check=False,
                 timeout=PATIENCE,
                 cwd=cwd or self._folder,
-                env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+                env={**os.environ, "LC_ALL": "C", "APT_CONFIG": str(self._folder / "apt.conf")},
             )
         except subprocess.TimeoutExpired as error:
             raise MissingError(f"apt-get {arguments[0]} did not finish within {PATIENCE} s") from error
