@@ -65,14 +65,23 @@ def server_session(engine: Engine | Connection) -> Any:
     return func.pg_backend_pid() if engine.dialect.name == "postgresql" else func.connection_id()
 
 
-def look_up(engine: Engine | Connection, number: int) -> int | None:
-    """Ask for one order, in a session that is closed again, and return the number of the order that came back."""
+def look_up(source: Engine | Connection | Session, number: int) -> int | None:
+    """Ask for one order and return the number of the order that came back.
 
-    def ask() -> Any:
-        with Session(engine) as session:
-            return session.execute(select(Order, server_session(engine)).where(Order.id == number)).first()
+    An engine or a connection is asked in a session that is closed again, a session in its own transaction.
+    """
 
-    return step("look up", ask, about=number, result=_answer)
+    def ask(session: Session) -> Any:
+        query = select(Order, server_session(session.get_bind())).where(Order.id == number)
+        return session.execute(query).first()
+
+    def ask_source() -> Any:
+        if isinstance(source, Session):
+            return ask(source)
+        with Session(source) as session:
+            return ask(session)
+
+    return step("look up", ask_source, about=number, result=_answer)
 
 
 def insert(session: Session, number: int) -> None:

@@ -1,0 +1,60 @@
+"""The child closes the inherited connection while its parent has written and not committed; the parent commits.
+
+Hazard. Closing says goodbye in the protocol (MySQL `COM_QUIT`, PostgreSQL `Terminate`), the server ends the session
+and with it the transaction: the parent's order 1001 is rolled back. Django in the parent believes in its transaction
+until it leaves the `atomic()` block, and then raises. It drops the connection as well, so the next write finds a
+new one, in autocommit: order 1002 is on the server without the order before it.
+
+The child is not served either: Django's belief to be inside `atomic()` is inherited, and where a connection is
+closed inside one, no other is opened before its end. `close()` leaves the closed connection in place, and the
+next query raises: psycopg's and mysqlclient's error, or with PyMySQL `TransactionManagementError`.
+
+Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
+"""
+
+import multiprocessing
+from contextlib import ExitStack
+
+from django.db import connection, transaction
+
+from django_examples.helper import insert, look_up, prepare, show_transaction, step, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def close_inherited():
+    """First thing in the worker: close the inherited connection; Django opens one when it is next needed."""
+    connection.close()
+
+
+# What happens.
+
+
+def child():
+    step("close", close_inherited)
+    show_transaction()
+    look_up(101)
+
+
+def main():
+    prepare()
+    block = ExitStack()
+    step("begin", block.enter_context, transaction.atomic())
+    insert(1001)
+    show_transaction()
+    wait_for(start_worker(child))
+    show_transaction()
+    step("commit", block.close)
+    show_transaction()
+    insert(1002)
+
+
+if __name__ == "__main__":
+    main()

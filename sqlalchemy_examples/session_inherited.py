@@ -1,0 +1,76 @@
+"""A session with a checked-out connection and pending objects is carried across the fork, and the child uses it.
+
+Hazard. `Engine.dispose(close=False)` gives the child a new pool, but not a new connection where one is checked out,
+and SQLAlchemy's manual says that it does not: the child's `Session` still holds the parent's. Its first query
+flushes the child's copy of the pending order 1002 into the parent's transaction; `Session.close()`, which sounds
+harmless, sends `ROLLBACK` there. The parent flushes its own 1002, and its commit is confirmed: order 1001 is gone.
+
+With TLS the parent learns that something is wrong: what the child sent used up record numbers that the parent uses
+again, and its commit raises.
+
+https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
+
+Remedies: refused_in_child, discarded_at_fork, engine_per_process
+"""
+
+import multiprocessing
+
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from sqlalchemy_examples.helper import (
+    DATABASE_URL,
+    Order,
+    insert,
+    look_up,
+    prepare,
+    show_transaction,
+    step,
+    wait_for,
+)
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which uses the session of its parent."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def take_over(engine):
+    """First thing in the worker, as SQLAlchemy's manual recommends: a new pool, the old one left alone."""
+    engine.dispose(close=False)
+
+
+def finish(session):
+    """Last thing in the worker, as in any function that is done with its session."""
+    session.close()
+
+
+# What happens.
+
+
+def child(engine, session):
+    step("dispose", take_over, engine)
+    look_up(session, 101)
+    look_up(session, 1002)
+    step("close", finish, session)
+
+
+def main():
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    session = Session(engine)
+    insert(session, 1001)
+    look_up(session, 1)
+    step("add", session.add, Order(id=1002, item="new"), about=1002)
+    wait_for(start_worker(child, engine, session))
+    show_transaction(session)
+    step("commit", session.commit)
+    look_up(session, 2)
+
+
+if __name__ == "__main__":
+    main()
