@@ -22,7 +22,7 @@ It must consume something or change the lane's reader.
 class Lane:
     """One direction of a connection."""
 
-    __slots__ = ("framer", "reader", "run", "sender", "undecoded")
+    __slots__ = ("framer", "reader", "run", "sender", "undecoded", "why")
 
     def __init__(self, sender: Sender, reader: Reader, framer: Framer) -> None:
         self.sender = sender
@@ -31,6 +31,7 @@ class Lane:
         # Messages that are still growing: a run of rows, and bytes that cannot be read.
         self.run: Message | None = None
         self.undecoded: Message | None = None
+        self.why = "undecoded"  # the name of the next bytes that cannot be read
 
 
 class Decoder:
@@ -105,6 +106,7 @@ class Decoder:
             message.detail["expected"] = expected
         message.seen_until(at)
         self._out.append(message)
+        lane.framer.drop()
 
     def _start_tls(self, at: float) -> None:
         for lane in (self.client, self.server):
@@ -118,7 +120,7 @@ class Decoder:
         if frame is None:
             return position
         if frame.length < 0:
-            self._give_up(lane, frame.header, frame.at, at, "no TLS record")
+            self._give_up(lane, "no TLS record", read=len(frame.header), since=frame.at, at=at)
             return position
         message = self._tls_session.record(lane.sender, frame)
         if lane.sender == "client":
@@ -134,18 +136,24 @@ class Decoder:
         if self.opaque_from is None:
             self.opaque_from = at
 
-    def _give_up(self, lane: Lane, read: bytes, since: float, at: float, why: str) -> None:
-        """Count the bytes `read`, which came from `since` on, and all that follow in `lane`, as undecoded."""
+    def _give_up(self, lane: Lane, why: str, *, read: int = 0, since: float = 0.0, at: float = 0.0) -> None:
+        """Count all that follows in `lane` as undecoded, and `read` bytes that came from `since` to `at`."""
         self._flush(lane)
         lane.reader = self._count_undecoded
-        lane.undecoded = Message(since, lane.sender, "undecoded", why, len(read))
-        lane.undecoded.seen_until(at)
-        self._opaque(since)
+        lane.why = why
+        if read:
+            self._grow_undecoded(lane, read, since, at)
+        else:
+            self._cut_off(lane, at)
 
     def _count_undecoded(self, lane: Lane, data: bytes, position: int, at: float) -> int:
-        if lane.undecoded is None:
-            lane.undecoded = Message(at, lane.sender, "undecoded", "undecoded")
-            self._opaque(at)
-        lane.undecoded.length += len(data) - position
-        lane.undecoded.seen_until(at)
+        self._grow_undecoded(lane, len(data) - position, at, at)
         return len(data)
+
+    def _grow_undecoded(self, lane: Lane, count: int, since: float, at: float) -> None:
+        if lane.undecoded is None:
+            lane.undecoded = Message(since, lane.sender, "undecoded", lane.why)
+            lane.why = "undecoded"
+            self._opaque(since)
+        lane.undecoded.length += count
+        lane.undecoded.seen_until(at)

@@ -21,8 +21,11 @@ def describe(event: Event) -> str:
     """
     name, detail = event["name"], event["detail"]
     match event["kind"]:
-        case "fin" | "rst" as kind:
-            return kind.upper()
+        case "fin":
+            return "FIN"
+        case "rst":
+            error = detail.get("error", "ECONNRESET")
+            return "RST" if error == "ECONNRESET" else f"RST ({error})"
         case "connect":
             return "connect"
         case "refused":
@@ -30,7 +33,8 @@ def describe(event: Event) -> str:
         case "tls":
             phrase = _tls(name, event["length"], detail)
         case "undecoded":
-            phrase = f"{event['length']} bytes not decoded ({name})"
+            count = f"{event['length']} bytes not decoded"
+            phrase = count if name == "undecoded" else f"{count} ({name})"
         case "omitted":
             phrase = f"{detail.get('events', '?')} events not kept"
         case _:

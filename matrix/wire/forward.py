@@ -80,9 +80,7 @@ class _Pair:
 
     __slots__ = ("client", "closed", "connection", "entry", "recorder", "server")
 
-    def __init__(
-        self, client: _Side, server: _Side, connection: Connection, recorder: Recorder, entry: _Entry
-    ) -> None:
+    def __init__(self, client: _Side, server: _Side, connection: Connection, recorder: Recorder, entry: _Entry) -> None:
         self.client = client
         self.server = server
         self.connection = connection

@@ -72,9 +72,13 @@ class Framer:
 
     def _whole(self, until: float) -> Frame:
         frame = Frame(self._head, self._body, self._length, self._at, until)
+        self.drop()
+        return frame
+
+    def drop(self) -> None:
+        """Forget the unfinished frame."""
         self._head = self._body = b""
         self._missing = MALFORMED
-        return frame
 
     @property
     def received(self) -> int:

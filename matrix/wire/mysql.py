@@ -88,6 +88,7 @@ _LENGTH_ENCODED_TYPES = {0, 15, 16, 245, 246, 247, 248, 249, 250, 251, 252, 253,
 _CONTINUED = 0xFFFFFF  # a packet of this length is continued in the next
 _COLUMN_NAMES = 20
 _OUTSTANDING = 1000
+_REMEMBERED_STATEMENTS = 256
 _PROGRESS_REPORT = 0xFFFF
 
 
@@ -124,6 +125,7 @@ class _Command:
     exchange: int | None
     code: int | None
     next_seq: int
+    statement: int | None = None
 
 
 @dataclass(slots=True)
@@ -136,6 +138,7 @@ class _Reply:
     columns: list[str] = field(default_factory=list)
     first_type: int | None = None
     definitions_left: int = 0
+    first_column_at: int = 0  # definitions left when that of the first column comes
     eof_after_columns: bool = False
 
 
@@ -159,6 +162,8 @@ class MySQLDecoder(Decoder):
         self._commands = 0
         self._outstanding: deque[_Command] = deque(maxlen=_OUTSTANDING)
         self._reply: _Reply | None = None
+        # The number of columns, and the first one's type, of prepared statements.
+        self._statements: dict[int, tuple[int, int | None]] = {}
         # The client is sending something other than commands: a file, or what a change of user asks for.
         self._in_exchange = False
         # The number that the next packet has in the exchange under way.
@@ -171,6 +176,12 @@ class MySQLDecoder(Decoder):
         if sender == "server":
             self._cut_reply("the server's end of the connection")
         return super().end(sender, at)
+
+    def _cut_off(self, lane: Lane, at: float) -> None:
+        packet = self._joined.pop(lane.sender, None)
+        if packet:
+            self._send(lane, packet, "unfinished packet", None)
+        super()._cut_off(lane, at)
 
     # Packets
 
@@ -277,7 +288,10 @@ class MySQLDecoder(Decoder):
         name = _COMMANDS.get(code, f"COM_{code:#04x}") if code is not None else "empty command"
         self._send(self.client, packet, name, self._commands, **detail)
         if code not in _UNANSWERED:
-            self._outstanding.append(_Command(self._commands, code, packet.next_seq))
+            statement = detail.get("statement")
+            self._outstanding.append(_Command(self._commands, code, packet.next_seq, statement))
+        elif code == _STMT_CLOSE:
+            self._statements.pop(detail.get("statement", -1), None)
         if code == _CHANGE_USER:
             self._in_exchange = True
 
@@ -309,8 +323,7 @@ class MySQLDecoder(Decoder):
             self._phase = "command"
             if self._caps & (_COMPRESS | _ZSTD):
                 for lane in (self.client, self.server):
-                    self._cut_off(lane, packet.until)
-                    self._give_up(lane, b"", packet.until, packet.until, "compressed protocol")
+                    self._give_up(lane, "compressed protocol", at=packet.until)
         elif first == 0xFE:
             plugin = message_text(packet.body[1:].partition(b"\0")[0])
             self._send(self.server, packet, "AuthSwitchRequest", 0, plugin=plugin)
@@ -318,11 +331,8 @@ class MySQLDecoder(Decoder):
             self._send(self.server, packet, "authentication data", 0)
 
     def _refuse(self, packet: _Packet, why: str) -> None:
-        self._cut_off(self.client, packet.until)
-        self._give_up(self.client, b"", packet.until, packet.until, why)
-        self._give_up(self.server, b"", packet.at, packet.until, why)
-        assert self.server.undecoded is not None
-        self.server.undecoded.length = packet.size
+        self._give_up(self.client, why, at=packet.until)
+        self._give_up(self.server, why, read=packet.size, since=packet.at, at=packet.until)
 
     def _read_greeting(self, packet: _Packet) -> None:
         version, _, rest = packet.body[1:].partition(b"\0")
@@ -385,7 +395,10 @@ class MySQLDecoder(Decoder):
             self._fields(reply, packet, counted=True)
         elif command == _STMT_FETCH:
             reply.stage = "rows"
-            reply.message = _message(self.server, packet, "rows", exchange, rows=0)
+            reply.message = _message(self.server, packet, "rows", exchange, rows=0, protocol="binary")
+            count, reply.first_type = self._statements.get(reply.command.statement or 0, (0, None))
+            if count:
+                reply.message.detail["column_count"] = count
             self._rows(reply, packet, counted=True)
         elif first == 0x00 and command == _STMT_PREPARE and len(packet.body) >= 9:
             self._prepared(reply, packet)
@@ -445,6 +458,8 @@ class MySQLDecoder(Decoder):
         reply.stage = "columns" if reply.definitions_left else "rows"
         if metadata:
             reply.message.detail["columns"] = reply.columns
+        else:
+            _, reply.first_type = self._statements.get(reply.command.statement or 0, (0, None))
 
     def _columns(self, reply: _Reply, packet: _Packet) -> None:
         if packet.body[:1] == b"\xff":
@@ -459,6 +474,14 @@ class MySQLDecoder(Decoder):
         reply.definitions_left -= 1
         if not reply.definitions_left:
             reply.stage = "rows"
+            if reply.command.statement and reply.message:
+                count = reply.message.detail["column_count"]
+                self._remember(reply.command.statement, count, reply.first_type)
+
+    def _remember(self, statement: int, columns: int, first_type: int | None) -> None:
+        if len(self._statements) >= _REMEMBERED_STATEMENTS:
+            self._statements.pop(next(iter(self._statements)))
+        self._statements[statement] = columns, first_type
 
     def _column(self, body: bytes) -> tuple[str, int | None]:
         """Return the name and the type of a column definition."""
@@ -539,6 +562,9 @@ class MySQLDecoder(Decoder):
         # An EOF ends each of the two lists where the newer protocol does not leave it out.
         ends = 0 if self._caps & _DEPRECATE_EOF else (columns > 0) + (parameters > 0)
         reply.definitions_left = columns + parameters + ends
+        # The first column is defined after the parameters, of which the definitions are passed over.
+        after_columns = 0 if self._caps & _DEPRECATE_EOF else 1
+        reply.first_column_at = columns + after_columns if columns else 0
         reply.stage = "definitions"
         self._end_of_definitions(reply)
 
@@ -547,6 +573,9 @@ class MySQLDecoder(Decoder):
             self._err(reply, packet)
             return
         _grow(reply, packet)
+        if reply.message and reply.definitions_left == reply.first_column_at:
+            detail = reply.message.detail
+            self._remember(detail["statement"], detail["column_count"], self._column(packet.body)[1])
         reply.definitions_left -= 1
         self._end_of_definitions(reply)
 

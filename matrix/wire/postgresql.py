@@ -128,7 +128,7 @@ class PostgreSQLDecoder(Decoder):
         if frame is None:
             return position
         if frame.length < 0:
-            self._give_up(lane, frame.header, frame.at, at, "no startup packet")
+            self._give_up(lane, "no startup packet", read=len(frame.header), since=frame.at, at=at)
             return position
         code = int.from_bytes(frame.header[4:8], "big")
         size = 8 + frame.length
@@ -146,9 +146,7 @@ class PostgreSQLDecoder(Decoder):
             lane.reader = self._read_message
             self._send(lane, frame, "StartupMessage", size, **_read_startup_fields(frame.body))
         else:
-            self._give_up(lane, frame.header + frame.body, frame.at, at, f"startup packet with code {code}")
-            assert lane.undecoded is not None
-            lane.undecoded.length = size
+            self._give_up(lane, f"startup packet with code {code}", read=size, since=frame.at, at=at)
         return position
 
     def _read_ssl_answer(self, lane: Lane, data: bytes, position: int, at: float) -> int:
@@ -170,8 +168,7 @@ class PostgreSQLDecoder(Decoder):
             self._start_tls(at)
         elif encrypted:
             for each in (self.client, self.server):
-                self._cut_off(each, at)
-                self._give_up(each, b"", at, at, "GSSAPI encryption")
+                self._give_up(each, "GSSAPI encryption", at=at)
         return position + 1
 
     # Messages
@@ -181,7 +178,7 @@ class PostgreSQLDecoder(Decoder):
         if frame is None:
             return position
         if frame.length < 0:
-            self._give_up(lane, frame.header, frame.at, at, "no message")
+            self._give_up(lane, "no message", read=len(frame.header), since=frame.at, at=at)
         elif lane is self.client:
             self._from_client(frame)
         else:
@@ -279,6 +276,7 @@ class PostgreSQLDecoder(Decoder):
     def _data_row(self, frame: Frame) -> None:
         value = self._first_value(frame.body)
         detail = self._run(self.server, frame, "DataRow").detail
+        detail.setdefault("column_count", int.from_bytes(frame.body[:2], "big"))
         detail.setdefault("first", value)
         detail["last"] = value
 

@@ -74,9 +74,7 @@ class Recorder:
         connection.events = sorted(self._first, key=by_time)
         if self._omitted:
             at = self._last[0]["at"]
-            marker = Message(
-                at, "server", "omitted", "omitted", self._omitted_bytes, {"events": self._omitted}
-            )
+            marker = Message(at, "server", "omitted", "omitted", self._omitted_bytes, {"events": self._omitted})
             connection.events.append(marker.as_event())
         connection.events += sorted(self._last, key=by_time)
         return connection

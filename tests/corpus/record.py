@@ -1,0 +1,338 @@
+"""Records the corpus: real conversations of real drivers with real servers, through the relay.
+
+    python -m tests.corpus.record            record all conversations again (needs pymysql, mysqlclient, psycopg)
+    python -m tests.corpus.record --expect   only decode those that are there, and write what was read
+
+Each is a `.hex` file (see `matrix.wire.fuzz.read_conversation`) and a `.json` file with the events that are
+expected of it, which a person reviews. The passwords were those of servers that lived for one recording.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import socket
+import struct
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pymysql
+from pymysql.constants import CLIENT, COMMAND
+from pymysql.err import OperationalError, ProgrammingError
+
+from matrix.servers import Server, running
+from matrix.wire import describe, recorder
+from matrix.wire.forward import Forwarder
+from matrix.wire.fuzz import CORPUS, Conversation, decode, read_conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matrix.wire.decoder import Decoder
+    from matrix.wire.event import Message, Sender
+
+TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer VARCHAR(40))"
+ROWS = "INSERT INTO orders VALUES " + ", ".join(f"({number}, 'customer {number}')" for number in range(101, 111))
+LOOK_UP = "SELECT id, customer FROM orders WHERE id = %s"
+
+
+@contextlib.contextmanager
+def _taped(server: Server) -> Iterator[tuple[int, list[Conversation]]]:
+    """Relay to the server; yield the port and a conversation for each connection."""
+    conversations: list[Conversation] = []
+    real = recorder.DECODERS[server.family]
+
+    class Tape(real):  # type: ignore[misc, valid-type]  # the class is chosen at run time
+        def __init__(self) -> None:
+            super().__init__()
+            self.conversation: Conversation = []
+            conversations.append(self.conversation)
+
+        def feed(self, sender: Sender, data: bytes, at: float) -> list[Message]:
+            self.conversation.append((sender, data))
+            return super().feed(sender, data, at)  # type: ignore[no-any-return]  # follows from the above
+
+    recorder.DECODERS[server.family] = Tape
+    requests, control = os.pipe()
+    replies, answers = os.pipe()
+    thread = threading.Thread(target=Forwarder(requests, answers).run)
+    thread.start()
+    try:
+        upstream = {"host": server.host, "port": server.port, "path": None}
+        request = {"id": 1, "do": "open", "family": server.family, "upstream": upstream, "listen": "tcp"}
+        os.write(control, json.dumps(request).encode() + b"\n")
+        with os.fdopen(replies) as lines:
+            yield json.loads(lines.readline())["result"]["port"], conversations
+            os.write(control, b'{"id": 2, "do": "close", "listener": 1, "settle": 2, "drop": false}\n')
+            lines.readline()
+    finally:
+        os.close(control)
+        thread.join()
+        os.close(requests)
+        os.close(answers)
+        recorder.DECODERS[server.family] = real
+
+
+def _pymysql(server: Server, port: int, **options: Any) -> Any:
+    account: dict[str, Any] = {"user": server.user, "password": server.password}
+    account |= {"database": "corpus", "ssl_disabled": True}
+    return pymysql.connect(host="127.0.0.1", port=port, **(account | options))
+
+
+def mariadb_pymysql(server: Server, port: int) -> None:
+    """Look-ups, NULL, no rows, a change, an error, a transaction, a ping."""
+    connection = _pymysql(server, port)
+    cursor = connection.cursor()
+    cursor.execute(TABLE)
+    cursor.execute(ROWS)
+    connection.commit()
+    cursor.execute(LOOK_UP, (104,))
+    cursor.execute(LOOK_UP, (999,))
+    cursor.execute("SELECT NULL, 'Müller'")
+    cursor.execute("SELECT customer, id FROM orders")
+    with contextlib.suppress(ProgrammingError):
+        cursor.execute("SELECT * FROM nowhere")
+    cursor.execute("UPDATE orders SET customer = 'nobody' WHERE id > 105")
+    connection.rollback()
+    connection.ping()
+    connection.select_db("corpus")
+    cursor.execute("CREATE USER somebody IDENTIFIED BY 'not to be recorded'")
+    cursor.execute("DROP USER somebody")
+    connection.close()
+
+
+def mariadb_pymysql_special(server: Server, port: int) -> None:
+    """Several results of one statement, a file loaded from the client, prepared statements in binary."""
+    flags = CLIENT.MULTI_STATEMENTS
+    connection = _pymysql(server, port, local_infile=True, autocommit=True, client_flag=flags)
+    cursor = connection.cursor()
+    cursor.execute("SELECT 1; SELECT 2 AS second; DO 0")
+    while cursor.nextset():
+        pass
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("orders.csv").write_text("201\tloaded\n202\tloaded\n")
+        cursor.execute("LOAD DATA LOCAL INFILE 'orders.csv' INTO TABLE orders")
+
+    def packets_until(ends: int) -> None:
+        while ends:
+            ends -= connection._read_packet().is_eof_packet()
+
+    connection._execute_command(COMMAND.COM_STMT_PREPARE, "SELECT id, customer FROM orders WHERE id > ?")
+    statement = struct.unpack("<xI", connection._read_packet()._data[:5])[0]
+    packets_until(2)
+    execute = struct.pack("<IBIBBBBi", statement, 0, 1, 0, 1, 3, 0, 107)
+    connection._execute_command(COMMAND.COM_STMT_EXECUTE, execute)
+    packets_until(2)
+    # With a cursor, the rows come on request.
+    execute = struct.pack("<IBIBBBBi", statement, 1, 1, 0, 1, 3, 0, 107)
+    connection._execute_command(COMMAND.COM_STMT_EXECUTE, execute)
+    packets_until(1)
+    connection._execute_command(COMMAND.COM_STMT_FETCH, struct.pack("<II", statement, 2))
+    packets_until(1)
+    connection._execute_command(COMMAND.COM_STMT_CLOSE, struct.pack("<I", statement))
+    connection.close()
+
+
+def mariadb_pymysql_shared(server: Server, port: int) -> None:
+    """Two look-ups are sent before either is answered, as two processes on one socket do."""
+    connection = _pymysql(server, port, autocommit=True)
+    for number in (101, 102):
+        connection._execute_command(3, LOOK_UP % number)
+        connection._result = None
+    for _ in range(2):
+        ends = 0
+        while ends < 2:
+            connection._next_seq_id = connection._rfile.peek(4)[3]
+            ends += connection._read_packet().is_eof_packet()
+    connection.close()
+
+
+def mariadb_pymysql_denied(server: Server, port: int) -> None:
+    """Refuse a wrong password."""
+    with contextlib.suppress(OperationalError):
+        _pymysql(server, port, password="wrong")
+
+
+def mariadb_pymysql_killed(server: Server, port: int) -> None:
+    """Another session kills this one."""
+    connection = _pymysql(server, port, autocommit=True)
+    connection.query("SELECT 1")
+    other = _pymysql(server, server.port)
+    other.query(f"KILL {connection.thread_id()}")
+    other.close()
+    with contextlib.suppress(OperationalError):
+        connection.query("SELECT 2")
+
+
+def mariadb_pymysql_tls(server: Server, port: int) -> None:
+    """Hide in TLS."""
+    connection = _pymysql(server, port, ssl_disabled=False, ssl={"ca": server.ca})
+    connection.query("SELECT 1")
+    connection.close()
+
+
+def _mysqlclient(server: Server, port: int, **options: Any) -> Any:
+    # Only needed to record, and not in every environment.
+    driver = importlib.import_module("MySQLdb")
+    account = {"user": server.user, "passwd": server.password, "db": "corpus"}
+    return driver.connect(host="127.0.0.1", port=port, **account, **options)
+
+
+def mariadb_mysqlclient(server: Server, port: int) -> None:
+    """Use Connector/C, whose capabilities differ from PyMySQL's."""
+    connection = _mysqlclient(server, port, ssl_mode="DISABLED")
+    cursor = connection.cursor()
+    cursor.execute(LOOK_UP, (104,))
+    cursor.execute(LOOK_UP, (999,))
+    cursor.execute("SELECT NULL, 1")
+    connection.commit()
+    connection.ping()
+    connection.close()
+
+
+def mariadb_mysqlclient_compressed(server: Server, port: int) -> None:
+    """Use the compressed protocol, which is not decoded."""
+    connection = _mysqlclient(server, port, ssl_mode="DISABLED", compress=True)
+    connection.query("SELECT 1")
+    connection.store_result()
+    connection.close()
+
+
+def _psycopg(server: Server, port: int, **options: Any) -> Any:
+    account = {"user": server.user, "password": server.password, "dbname": "corpus", "sslmode": "disable"}
+    return psycopg.connect(host="127.0.0.1", port=port, **(account | options))
+
+
+def postgresql_psycopg(server: Server, port: int) -> None:
+    """Look-ups, NULL, no rows, a change, an error, a transaction, a notice."""
+    connection = _psycopg(server, port, application_name="corpus")
+    connection.execute(TABLE)
+    connection.execute(ROWS)
+    connection.commit()
+    connection.execute(LOOK_UP, (104,))
+    connection.execute(LOOK_UP, (999,))
+    connection.execute(LOOK_UP, (105,), prepare=True)
+    connection.execute(LOOK_UP, (106,), prepare=True)
+    connection.execute("SELECT NULL, 'Müller'")
+    connection.execute("SELECT id FROM orders WHERE id > %b", (107,), binary=True)
+    connection.execute("DROP TABLE IF EXISTS nowhere")
+    with contextlib.suppress(psycopg.errors.UndefinedTable):
+        connection.execute("SELECT * FROM nowhere")
+    connection.rollback()
+    connection.execute("CREATE ROLE somebody PASSWORD 'not to be recorded'")
+    connection.rollback()
+    connection.close()
+
+
+def postgresql_psycopg_special(server: Server, port: int) -> None:
+    """Server-side cursor, copying in both directions, portals with a limit, notification, cancelling."""
+    connection = _psycopg(server, port)
+    with connection.cursor("reader") as cursor:
+        cursor.execute("SELECT id FROM orders")
+        cursor.fetchmany(3)
+        cursor.fetchmany(3)
+    with connection.cursor().copy("COPY orders FROM STDIN") as copy:
+        copy.write_row((301, "copied"))
+        copy.write_row((302, "copied"))
+    with connection.cursor().copy("COPY orders TO STDOUT") as copy:
+        list(copy.rows())
+    connection.rollback()
+    connection.autocommit = True
+    with connection.pipeline():
+        connection.execute(LOOK_UP, (101,))
+        connection.execute(LOOK_UP, (102,))
+    connection.execute("LISTEN orders")
+    connection.execute("NOTIFY orders")
+    timer = threading.Timer(0.2, connection.cancel_safe)
+    timer.start()
+    with contextlib.suppress(psycopg.errors.QueryCanceled):
+        connection.execute("SELECT pg_sleep(5)")
+    timer.join()
+    connection.close()
+
+
+def postgresql_psycopg_shared(server: Server, port: int) -> None:
+    """Two look-ups are sent before either is answered, as two processes on one socket do."""
+    connection = _psycopg(server, port, autocommit=True)
+    with socket.socket(fileno=os.dup(connection.fileno())) as shared:
+        shared.settimeout(5)  # the descriptor does not block
+        for number in (101, 102):
+            query = (LOOK_UP % number).encode() + b"\0"
+            shared.sendall(b"Q" + struct.pack("!I", 4 + len(query)) + query)
+        answer = b""
+        while answer.count(b"Z\0\0\0\5I") < 2:
+            answer += shared.recv(4096)
+    connection.close()
+
+
+def postgresql_psycopg_denied(server: Server, port: int) -> None:
+    """Refuse a wrong password."""
+    with contextlib.suppress(psycopg.OperationalError):
+        _psycopg(server, port, password="wrong")
+
+
+def postgresql_psycopg_killed(server: Server, port: int) -> None:
+    """Another session ends this one."""
+    connection = _psycopg(server, port, autocommit=True)
+    with _psycopg(server, server.port) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    with contextlib.suppress(psycopg.OperationalError):
+        connection.execute("SELECT 2")
+
+
+def postgresql_psycopg_tls(server: Server, port: int) -> None:
+    """Hide in TLS."""
+    connection = _psycopg(server, port, sslmode="verify-ca", sslrootcert=server.ca)
+    connection.execute("SELECT 1")
+    connection.close()
+
+
+def expect() -> None:
+    """Write what the decoders read, a line an event."""
+    for path in sorted(CORPUS.glob("*.hex")):
+        decoder: Decoder = recorder.DECODERS[path.name.partition("-")[0]]()
+        lines = [json.dumps(event) for event in decode(decoder, read_conversation(path))]
+        path.with_suffix(".json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def record() -> None:
+    """Record every conversation of this module against servers of its own."""
+    talks = {
+        name.replace("_", "-"): talk for name, talk in globals().items() if name.startswith(("mariadb_", "postgresql_"))
+    }
+    with running(["mariadb", "postgresql"]) as servers:
+        mariadb, postgresql = servers["mariadb"], servers["postgresql"]
+        assert isinstance(mariadb, Server)
+        assert isinstance(postgresql, Server)
+        _pymysql(mariadb, mariadb.port, database=None).query("CREATE DATABASE corpus")
+        _psycopg(postgresql, postgresql.port, dbname="postgres", autocommit=True).execute("CREATE DATABASE corpus")
+        for name, talk in talks.items():
+            server = mariadb if name.startswith("mariadb") else postgresql
+            with _taped(server) as (port, conversations):
+                talk(server, port)
+            for number, conversation in enumerate(conversations, 1):
+                lines = [f"# {talk.__doc__}"]
+                lines += [f"{'>' if sender == 'client' else '<'} {data.hex()}" for sender, data in conversation]
+                path = CORPUS / (f"{name}.hex" if number == 1 else f"{name}-{number}.hex")
+                path.write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    """Record unless told to decode only, and print what was read."""
+    if "--expect" not in sys.argv[1:]:
+        record()
+    expect()
+    for path in sorted(Path(CORPUS).glob("*.json")):
+        print(path.stem)
+        for event in json.loads(path.read_text()):
+            print(f"    {event['from']:6} {describe(event)}")
+
+
+if __name__ == "__main__":
+    main()
