@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"silence after which a program counts as hanging (default {DEADLINE:g})",
     )
+    add.add_argument("--direct", action="store_true", help="connect directly, not through the relay that records the wire")
     add.add_argument(
         "--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS
     )  # for the noxfile, which joins several runs
@@ -155,6 +156,7 @@ def _run(options: argparse.Namespace) -> int:
             update=options.update,
             jobs=options.jobs,
             deadline=options.deadline,
+            direct=options.direct,
         )
     )
     if options.summary:
@@ -179,7 +181,10 @@ def _print_findings(report: Report) -> None:
     """Print what is not as it should be: a line for what could not be done, the transcript of what is not as claimed."""
     for key in report.deviations:
         seen = report.observations[key]
-        expected = " or ".join(seen["expected"]) or "nothing (no claim yet)"
+        if not seen["expected"]:
+            print(f"NOT CLAIMED YET {key}: seen {', '.join(seen['seen'])}")
+            continue
+        expected = " or ".join(seen["expected"])
         counts = ", ".join(f"{name} {count}x" for name, count in seen["seen"].items())
         print(f"\nNOT AS CLAIMED {key}: seen {counts}; claimed {expected}")
         for line in seen["transcript"][:SHOWN]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.catalogue import ROOT
 from matrix.execute import execute
 from matrix.judge import Run
 from matrix.transcript import parse
+from matrix.wire.relay import Address
 
 if TYPE_CHECKING:
     from matrix.catalogue import Cell, Driver
     from matrix.execute import Execution, Groups
     from matrix.servers import Observer, Server
     from matrix.transcript import Line
+    from matrix.wire.event import Connection
+    from matrix.wire.relay import Listener, Relay
 
 #: Seconds a session may need to leave the server's list once every process that held it is gone.
 LEAVING = 0.5
@@ -48,27 +53,38 @@ def run_cell(
     deadline: float,
     groups: Groups,
     environ: dict[str, str],
+    relay: Relay | None = None,
+    folder: Path | None = None,
 ) -> Run:
     """Run a cell's example in a new database and return what is known of it; the database is dropped again.
 
-    Raises BrokenCellError where the program printed no transcript, failed by itself, or did not use the transport of the cell;
+    With a `relay` the program talks to the server through it, and what went over the wire is part of what is returned;
+    `folder` is where its Unix sockets are made. Raises BrokenCellError where the program printed no transcript, failed by itself, or did not use the transport of the cell;
     MatrixError where the server does not answer any more.
     """
     observer.create_database(database)
     try:
         before = len(observer.sessions(database))
         env = {name: value for name, value in environ.items() if name not in _OURS}
-        execution = execute(
-            [sys.executable, "-m", cell.module],
-            env={**env, "DATABASE_URL": driver.url(server, cell.transport, database)},
-            cwd=ROOT,
-            deadline=deadline,
-            groups=groups,
-            mark=database,
-        )
+        began = time.time()
+        listener = _listen(relay, server, cell.transport, folder) if relay else None
+        address = _through(server, listener) if listener else server
+        connections: list[Connection] = []
+        try:
+            execution = execute(
+                [sys.executable, "-m", cell.module],
+                env={**env, "DATABASE_URL": driver.url(address, cell.transport, database)},
+                cwd=ROOT,
+                deadline=deadline,
+                groups=groups,
+                mark=database,
+            )
+            after = _sessions_left(observer, database)
+        finally:
+            if relay and listener:
+                connections = relay.close(listener, settle=LEAVING, drop=True)
         lines, other = parse(execution.output)
-        after = _sessions_left(observer, database)
-        _check(cell, execution, lines, other)
+        _check(cell, execution, lines, other, connections)
         wrote = any(line.action == "insert" for line in lines)
         committed = observer.committed(database) if wrote else None
         return Run(
@@ -79,9 +95,31 @@ def run_cell(
             sessions_after=after,
             committed=frozenset(n for n in committed or () if n > FIRST_WRITTEN) if wrote else None,
             seconds=execution.seconds,
+            began=began,
+            connections=connections,
         )
     finally:
         observer.drop_database(database)
+
+
+def _listen(relay: Relay, server: Server, transport: str, folder: Path | None) -> Listener:
+    """Open an address that leads to a server in the way a transport goes."""
+    if transport != "unix":
+        upstream = Address(host=server.host, port=server.port)
+        return relay.open(family=server.family, upstream=upstream, listen="tcp")
+    assert server.socket is not None
+    path = Path(server.socket)
+    upstream = Address(path=path / f".s.PGSQL.{server.port}" if path.is_dir() else path)
+    return relay.open(family=server.family, upstream=upstream, listen="unix", folder=folder)
+
+
+def _through(server: Server, listener: Listener) -> Server:
+    """Return a server as it is reached through a relay's listener."""
+    if listener.socket is None:
+        return replace(server, host=listener.host, port=listener.port or 0)
+    if server.family == "postgresql":
+        return replace(server, socket=listener.host, port=listener.port or 0)
+    return replace(server, socket=str(listener.socket))
 
 
 def _sessions_left(observer: Observer, database: str) -> int:
@@ -92,7 +130,9 @@ def _sessions_left(observer: Observer, database: str) -> int:
     return count
 
 
-def _check(cell: Cell, execution: Execution, lines: list[Line], other: list[str]) -> None:
+def _check(
+    cell: Cell, execution: Execution, lines: list[Line], other: list[str], connections: list[Connection]
+) -> None:
     """Raise BrokenCellError where a run is no evidence for anything."""
     prepared = next((line for line in lines if line.action == "prepare" and line.result is not None), None)
     last_words = (execution.errors.strip().splitlines() or other or ["it printed nothing"])[-1]
@@ -108,6 +148,10 @@ def _check(cell: Cell, execution: Execution, lines: list[Line], other: list[str]
     over = (prepared.result or "").removeprefix("done, over ")
     if over != cell.transport:
         raise BrokenCellError(f"the program's session went over {over}, and the cell is about {cell.transport}")
+    if any(connection.tls != (cell.transport == "tls") for connection in connections if connection.events):
+        raise BrokenCellError(
+            "one of the program's sessions was encrypted where it should not be, or the other way round"
+        )
     if execution.returncode is not None and execution.returncode > 0:
         raise BrokenCellError(f"the example itself failed with exit status {execution.returncode}: {last_words}")
     if execution.left_behind:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matrix.transcript import Line
+    from matrix.wire.event import Connection
 
 #: Every outcome and its meaning, from the worst down. A run's outcome is the worst that was seen in it.
 OUTCOMES = {
@@ -44,7 +45,8 @@ class Run:
 
     `signal` is the name of the signal the program died by; `sessions_before` and `sessions_after` count the sessions in the
     cell's database before it started and after every process had left; `committed` holds the orders on the server that
-    were written by the example (numbers from 1001), None where nothing was written.
+    were written by the example (numbers from 1001), None where nothing was written. `seconds` is how long the program
+    ran, `began` when, in seconds since the epoch; `connections` is what went over the wire, where that was recorded.
     """
 
     lines: list[Line]
@@ -54,6 +56,8 @@ class Run:
     sessions_after: int = 0
     committed: frozenset[int] | None = None
     seconds: float = 0.0
+    began: float = 0.0
+    connections: list[Connection] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

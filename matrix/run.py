@@ -7,6 +7,8 @@ import concurrent.futures
 import contextlib
 import os
 import queue
+import shutil
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -23,9 +25,10 @@ from matrix.progress import Progress
 from matrix.servers import Server, Unavailable, observer, running, title
 from matrix.versions import installed, versions
 from matrix.warden import Warden
+from matrix.wire.relay import Relay, RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from matrix.catalogue import Driver
     from matrix.servers import Observer
@@ -47,6 +50,7 @@ class Options:
     update: bool = False
     jobs: int = 0
     deadline: float = DEADLINE
+    direct: bool = False
 
 
 @dataclass
@@ -169,6 +173,7 @@ def _run_cells(
     jobs = min(options.jobs or cores(), max(1, len(tasks)))
     groups = _Groups(warden)
     environ = warden.environ()
+    relay: Relay | None = None
 
     def work(cell: Cell) -> None:
         if stopping.is_set():
@@ -188,13 +193,15 @@ def _run_cells(
                 deadline=options.deadline,
                 groups=groups,
                 environ=environ,
+                relay=relay,
+                folder=folder,
             )
             verdict = judge(result)
             odd = cell not in claimed or verdict.outcome not in claimed[cell].outcomes
             with lock:
                 verdicts[cell].append(verdict)
                 report.runs += 1
-        except (BrokenCellError, MatrixError, OSError) as error:
+        except (BrokenCellError, MatrixError, RelayError, OSError) as error:
             if not stopping.is_set():
                 odd = True
                 with lock:
@@ -206,6 +213,9 @@ def _run_cells(
 
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(len(tasks)))
+        folder = stack.enter_context(_folder(warden))
+        if not options.direct:
+            relay = stack.enter_context(Relay())
         for _ in range(jobs):
             idle.put(stack.enter_context(contextlib.closing(_Observers(servers))))
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(jobs, thread_name_prefix="cell"))
@@ -218,6 +228,18 @@ def _run_cells(
             groups.kill_all()
             raise
     return verdicts
+
+
+@contextlib.contextmanager
+def _folder(warden: Warden) -> Iterator[Path]:
+    """Create a private folder for Unix sockets, whose paths have to be short."""
+    folder = Path(tempfile.mkdtemp(prefix="fc-", dir=None if len(tempfile.gettempdir()) < 40 else "/tmp"))
+    warden.watch_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        warden.release_folder(folder)
 
 
 class _Groups:
