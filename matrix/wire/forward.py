@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _UNDECODED_LIMIT = 4 << 20  # bytes that may wait to be decoded
 _DRAIN_LIMIT = 4 << 20  # bytes read from a broken socket
-_BACKLOG = 128
+_BACKLOG = 1024
 _RETRY = 0.005  # seconds, while a server's Unix socket has no room in its backlog
 _PARENT_CHECK = 1.0  # seconds
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: reset at close
@@ -363,10 +363,12 @@ class Forwarder:
     def _serve(self, side: _Side, events: int) -> None:
         if side.connecting:
             code = side.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
+            if code and code != errno.ECONNRESET:
                 self._refused(side, code)
-            else:
-                self._connected(side)
+                return
+            self._connected(side)
+            if code:  # the server accepted, and reset the connection before the relay looked
+                self._fail_to_write(side, _name(OSError(code, "")))
             return
         if events & select.POLLOUT:
             self._write_out(side)
