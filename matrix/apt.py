@@ -41,58 +41,48 @@ class Unpacked:
 
 
 def server(package: str, pattern: str, report: Callable[[str], None], warden: Warden) -> Unpacked:
-    """Return the program that matches ``pattern`` in a package, with those libraries unpacked that this machine lacks.
+    """Return the program that matches ``pattern`` in a package, with those libraries that this machine lacks.
 
     From the cache where it is there. Raises ``MissingError`` where it cannot be had.
     """
-    _require_tools()
-    name = f"apt-{package}-{release_name()}"
 
     def fill(folder: Path) -> None:
-        with _Apt(warden, report) as apt:
-            closure = apt.closure(package)
-            holder = next((name for name in closure if _pattern_holder(package, name)), package)
-            apt.unpack([holder], folder)
-            program = _program(folder, pattern)
-            if program is None:
-                raise MissingError(f"the distribution's package {holder} has no {pattern}")
-            _add_libraries(apt, [name for name in closure if name != holder], folder, program)
+        # `postgresql` is a package that holds nothing and depends on `postgresql-15`, which does.
+        unpack(package, rf"{re.escape(package)}(-\d+)?", pattern, folder, report, warden)
 
+    require_tools()
+    name = f"apt-{package}-{release_name()}"
     root = cache.entry(name, fill)
-    program = _program(root, pattern)
-    if program is None:
-        raise MissingError(f"the cache entry {root} has no {pattern}: remove it")
-    if missing := missing_libraries(program, library_folders(root)):
-        # The entry was made on a machine that had them.
-        shutil.rmtree(root)
+    program = next(root.glob(pattern))
+    if missing_libraries(program, library_folders(root)):
+        cache.discard(name)  # it was made where more was installed than here
         root = cache.entry(name, fill)
-        program = _program(root, pattern) or program
-        if missing := missing_libraries(program, library_folders(root)):
-            raise MissingError(
-                f"{program.name} lacks {', '.join(missing)}, which the distribution's packages do not bring"
-            )
+        program = next(root.glob(pattern))
     return Unpacked(root, program, library_folders(root))
 
 
-def packages(names: Sequence[str], report: Callable[[str], None], warden: Warden) -> Path:
-    """Return the folder of some packages, unpacked, from the cache where they are there; raises ``MissingError``."""
-    _require_tools()
+def unpack(package: str, names: str, pattern: str, folder: Path, report: Callable[[str], None], warden: Warden) -> Path:
+    """Unpack a package into a folder and return the path in it that matches ``pattern``.
 
-    def fill(folder: Path) -> None:
-        with _Apt(warden, report) as apt:
-            apt.unpack(names, folder)
+    Of all it depends on, those packages are taken whose whole name matches the regular expression ``names``,
+    and those that bring the shared libraries this machine lacks. Raises ``MissingError``.
+    """
+    require_tools()
+    with _Apt(warden, report) as apt:
+        closure = apt.closure(package)
+        chosen = [name for name in closure if re.fullmatch(names, name)]
+        apt.unpack(chosen, folder)
+        found = max(folder.glob(pattern), default=None)
+        if found is None:
+            raise MissingError(f"the distribution's {' and '.join(chosen)} have no {pattern}")
+        _add_libraries(apt, [name for name in closure if name not in chosen], folder, found)
+    return found
 
-    return cache.entry(f"apt-{'+'.join(names)}-{release_name()}", fill)
 
-
-def _require_tools() -> None:
+def require_tools() -> None:
+    """Raise ``MissingError`` where this is no system of this kind."""
     if absent := [tool for tool in TOOLS if not shutil.which(tool)]:
-        raise MissingError(f"it can be fetched only where there is {', '.join(absent)}")
-
-
-def _pattern_holder(package: str, name: str) -> bool:
-    """Say whether ``name`` is what a meta package without a version (``postgresql``) stands for (``postgresql-15``)."""
-    return re.fullmatch(re.escape(package) + r"-\d+", name) is not None
+        raise MissingError(f"what the distribution has can be fetched only with {', '.join(absent)}")
 
 
 def release_name() -> str:
@@ -107,10 +97,6 @@ def os_release() -> dict[str, str]:
         return platform.freedesktop_os_release()
     except OSError:
         return {}
-
-
-def _program(root: Path, pattern: str) -> Path | None:
-    return max(root.glob(pattern), default=None)
 
 
 def library_folders(root: Path) -> tuple[Path, ...]:

@@ -97,6 +97,19 @@ def entry(name: str, fill: Callable[[Path], None], *, private: bool = False) -> 
     return place / name
 
 
+def discard(name: str) -> None:
+    """Remove an entry that turned out to be of no use here; the next ``entry`` makes it anew."""
+    place = folder()
+    try:
+        with _locked(place / f".{name}.lock"):
+            part = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=place))
+            with contextlib.suppress(FileNotFoundError):
+                (place / name).rename(part / "discarded")
+            _remove(part)
+    except OSError as error:
+        raise CacheError(_explain(error, place)) from error
+
+
 def _explain(error: OSError, place: Path) -> str:
     change = f"set {VARIABLE} to a folder with room that you may write to"
     if error.errno == errno.ENOSPC:

