@@ -105,3 +105,27 @@ def types(session: nox.Session) -> None:
     """Check types."""
     install(session, *groups("harness", "tests", "types", "django", "sqlalchemy", "pymysql", "psycopg"))
     session.run("mypy", "matrix", "tests", "drivers", "django_examples", "sqlalchemy_examples")
+
+
+@nox.session(default=False)
+def compare(session: nox.Session) -> None:
+    """Check that results (after `--`: folders) show what the committed ones show, and that no page is stale."""
+    install(session, *groups("harness"))
+    session.run("python", "-m", "matrix", "compare", *session.posargs)
+    session.run("python", "-m", "matrix", "pages", "--check")
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Throw broken bytes at the decoders of both wire protocols; after `--`, e.g. `--seconds 60`."""
+    install(session, *groups("harness"))
+    session.run("python", "-m", "matrix.wire.fuzz", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure what the harness and the relay add to the bare examples; after `--`, e.g. `--only 'bare/*'`."""
+    install(session, *groups("harness", "django", "sqlalchemy"))
+    for driver in DRIVERS:
+        install_driver(session, driver)
+    session.run("python", "-m", "matrix.bench", *session.posargs)

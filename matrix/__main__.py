@@ -93,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"silence after which a program counts as hanging (default {DEADLINE:g})",
     )
-    add.add_argument("--direct", action="store_true", help="connect directly, not through the relay that records the wire")
+    add.add_argument(
+        "--direct", action="store_true", help="connect directly, not through the relay that records the wire"
+    )
     add.add_argument(
         "--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS
     )  # for the noxfile, which joins several runs
@@ -103,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "results", nargs="*", type=Path, metavar="DIR", help="folders of results (default: matrix/results)"
     )
+
+    add = commands.add_parser("compare", help="check that other results show what the committed ones show")
+    add.set_defaults(command=_compare)
+    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of results")
 
     add = commands.add_parser("summary", allow_abbrev=False)  # for the noxfile
     add.set_defaults(command=_summary)
@@ -182,7 +188,6 @@ def _print_findings(report: Report) -> None:
     for key in report.deviations:
         seen = report.observations[key]
         if not seen["expected"]:
-            print(f"NOT CLAIMED YET {key}: seen {', '.join(seen['seen'])}")
             continue
         expected = " or ".join(seen["expected"])
         counts = ", ".join(f"{name} {count}x" for name, count in seen["seen"].items())
@@ -193,6 +198,8 @@ def _print_findings(report: Report) -> None:
             print(f"    ... {len(seen['transcript']) - SHOWN} more lines")
     if report.deviations:
         print()
+    if unclaimed := [key for key in report.deviations if not report.observations[key]["expected"]]:
+        print(f"NOT CLAIMED YET: {len(unclaimed)} cells, {unclaimed[0]} first; --update writes their claims for review")
     for key, why in report.broken.items():
         print(f"NOT JUDGED {key}: {why}")
     for why in report.unavailable.values():
@@ -243,15 +250,41 @@ def _summary(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
+    found = _read(options.results or [observations.RESULTS])
+    print(table.terminal(found.values(), colour=_colour()))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Name every cell that did something else than the committed results say, and return 1 where there is one."""
+    committed = _read([observations.RESULTS])
+    seen = _read(options.results)
+    different = [key for key in sorted(committed.keys() | seen.keys()) if not _agree(committed.get(key), seen.get(key))]
+    for key in different:
+        before, now = (found[key]["outcome"] if key in found else "not there" for found in (committed, seen))
+        print(f"DIFFERENT {key}: committed {before}, now {now}")
+    print(f"{len(seen)} cells compared, {len(different)} different")
+    return 1 if different else 0
+
+
+def _agree(committed: dict[str, Any] | None, seen: dict[str, Any] | None) -> bool:
+    """Whether two observations of a cell say the same: one outcome, or each what a claimed race allows."""
+    if committed is None or seen is None:
+        return False
+    race = len(committed["expected"]) > 1
+    return set(seen["seen"]) <= set(committed["expected"]) if race else seen["seen"].keys() == committed["seen"].keys()
+
+
+def _read(folders: list[Path]) -> dict[str, dict[str, Any]]:
+    """Return the observations in some folders, by cell id; raise MatrixError where a folder holds none."""
     found: dict[str, dict[str, Any]] = {}
-    for folder in options.results or [observations.RESULTS]:
+    for folder in folders:
         files = sorted(folder.glob("*.json"))
         if not files:
             raise MatrixError(f"{folder}: no results there; nox -s matrix -- --output {folder} writes some")
         for path in files:
             found |= observations.read(path)
-    print(table.terminal(found.values(), colour=_colour()))
-    return 0
+    return found
 
 
 def _colour() -> bool:

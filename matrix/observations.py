@@ -228,6 +228,19 @@ def check_writable(folder: Path) -> None:
         raise MatrixError(f"{_show(folder)}: results cannot be written there: no permission; use --output DIR")
 
 
+def keep_if_same(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """Return an earlier observation where a new one says nothing else, so that a run changes files only where facts changed.
+
+    What may differ unnoticed is the order of lines that different processes printed, and how often each outcome was seen.
+    """
+
+    def facts(observation: dict[str, Any]) -> dict[str, Any]:
+        told = {name: value for name, value in observation.items() if name not in ("seen", "transcript")}
+        return told | {"seen": sorted(observation["seen"]), "transcript": sorted(observation["transcript"])}
+
+    return old if old is not None and facts(old) == facts(new) else new
+
+
 def shorten(transcript: list[str], limit: int = 80) -> list[str]:
     """Return a transcript without what lies between its beginning, its end and the lines that matter, if it is long."""
     if len(transcript) <= limit:

@@ -120,7 +120,11 @@ def run(options: Options) -> Report:
     for name, old in earlier.items():
         current = {cell.id for cell in catalogue.cells() if cell.driver == name}
         kept = {key: value for key, value in old.items() if key in current}
-        new = {key: value for key, value in report.observations.items() if value["driver"] == name}
+        new = {
+            key: observations.keep_if_same(old.get(key), value)
+            for key, value in report.observations.items()
+            if value["driver"] == name
+        }
         observations.write(options.output / f"{name}.json", name, (kept | new).values())
     if options.update:
         for name in wanted:
