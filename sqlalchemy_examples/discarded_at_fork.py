@@ -1,0 +1,128 @@
+"""Every forked process lets go of the inherited connections by itself, without a word to the server.
+
+Remedy. What `discarded_in_child` does by hand, done by `os.register_at_fork` in every child, whoever forks
+and however: no call site has to remember. Call `install()` once, before the first connection is opened. Every
+connection of every engine, in its pool or checked out of it, is pointed at the null device before the child
+runs its first line, and its place in the pool is ready for another; the child may use its engines, dispose of
+them or leave as it likes, and the parent keeps its sessions, an open transaction included. It costs a `dup2`
+per connection and fork. `subprocess` does not run the hooks, and needs none: it closes descriptors.
+
+A `Session` or `Connection` that was in a transaction says so when the child uses it: SQLAlchemy knows that
+its connection is gone, and raises `PendingRollbackError` until the child rolls back. Descriptors are noted
+while the connection is new, and compared with the socket that they stood for. PyMySQL has no public way to
+its socket, `_sock` (1.2.4). What other threads held in a `threading.local` is deallocated in the child before
+any hook runs there, and mysqlclient says goodbye when it is deallocated: hence the references taken before
+the fork.
+
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
+closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_with_threads, pool_inherited,
+pool_closed_in_child, session_inherited
+"""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import sys
+import weakref
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Pool, create_engine, event
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from sqlalchemy_examples.helper import DATABASE_URL, insert, look_up, prepare, step, wait_for
+
+# The pattern.
+
+sockets: weakref.WeakKeyDictionary[Any, tuple[int, os.stat_result]] = weakref.WeakKeyDictionary()
+entries: weakref.WeakSet[ConnectionPoolEntry] = weakref.WeakSet()
+connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+held: list[list[Any]] = []
+
+
+def remember(dbapi_connection, entry):
+    """Note the descriptor of a connection that a pool has opened, and the pool's entry for it."""
+    driver = entry.driver_connection
+    descriptor = (driver if hasattr(driver, "fileno") else driver._sock).fileno()
+    sockets[driver] = descriptor, os.fstat(descriptor)
+    entries.add(entry)
+
+
+def in_use(connection):
+    """Note a connection that is taken out of its pool."""
+    connections.add(connection)
+
+
+@functools.cache
+def install():
+    """Install the hooks, once, before the first connection of any engine."""
+    event.listen(Pool, "connect", remember)
+    event.listen(Engine, "engine_connect", in_use)
+    os.register_at_fork(before=hold, after_in_parent=held.pop, after_in_child=discard)
+
+
+def hold():
+    """Before a fork: keep the connections of other threads from being deallocated in the child before `discard`."""
+    held.append(list(sockets))
+
+
+def discard():
+    """First thing in a child: point the descriptors of the inherited connections at the null device."""
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor, socket in sockets.values():
+        with contextlib.suppress(OSError):  # the descriptor is closed
+            if os.path.samestat(os.fstat(descriptor), socket):
+                os.dup2(nowhere, descriptor, inheritable=False)
+    os.close(nowhere)
+    for connection in connections:
+        if not connection.closed:
+            connection.invalidate()
+    for entry in entries:
+        entry.invalidate()
+    sockets.clear()
+    held.clear()
+
+
+# What happens.
+
+engine: Any = None
+
+
+def child_that_closes():
+    step("dispose", engine.dispose)
+    look_up(engine, 101)
+
+
+def child_that_exits(session):
+    look_up(engine, 201)
+    step("rollback", session.rollback)
+    look_up(session, 202)
+    sys.exit()
+
+
+def main():
+    global engine
+    install()
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    with Session(engine) as session:
+        look_up(session, 1)
+        look_up(engine, 2)
+        process = multiprocessing.get_context("fork").Process(target=child_that_closes)
+        process.start()
+        wait_for(process)
+        look_up(engine, 3)
+        insert(session, 1001)
+        pid = os.fork()
+        if pid == 0:
+            child_that_exits(session)
+        wait_for(pid)
+        insert(session, 1002)
+        look_up(session, 4)
+        step("commit", session.commit)
+    look_up(engine, 5)
+
+
+if __name__ == "__main__":
+    main()
