@@ -1,0 +1,61 @@
+"""A warm pool is inherited, and parent and child check out of it at the same time.
+
+Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they
+hold one server session, and no error says so. Without TLS each is answered as long as they take turns. With TLS
+each process counts the encrypted records for itself: the child's question is refused with "bad record mac", and the
+session is over for both.
+
+The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.py.
+https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
+
+Drivers: psycopg
+
+Remedies: discarded_at_fork, closed_before_fork
+"""
+
+import multiprocessing
+
+from django.db import connections
+
+from django_examples.helper import check_out, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which uses the pool of its parent."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def open_pool():
+    """Open the pool of the alias `pooled`, which settings.py configures, before the first request needs it."""
+    pool = connections["pooled"].pool
+    pool.open()
+    pool.wait()
+
+
+# What happens.
+
+
+def child(parent_holds):
+    parent_holds.wait()
+    check_out("pooled")
+    look_up(101, using="pooled")
+
+
+def main():
+    prepare()
+    step("open", open_pool)
+    parent_holds = multiprocessing.get_context("fork").Event()
+    worker = start_worker(child, parent_holds)
+    check_out("pooled")
+    look_up(1, using="pooled")
+    parent_holds.set()
+    wait_for(worker)
+    look_up(2, using="pooled")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A warm pool is inherited, and the child closes it; the parent goes on with what it holds, then checks out.
+
+Hazard. `ConnectionPool.close()` closes the idle connections, which says goodbye in the protocol (`Terminate`), and
+the server ends their sessions for the parent as well. The connection that the parent has checked out is spared. The
+child is served, on a connection of its own. The parent's pool hands out the dead connection without a look at it,
+and replaces it when it is given back.
+
+Drivers: psycopg
+
+Remedies: discarded_at_fork, closed_before_fork
+"""
+
+import multiprocessing
+import os
+
+from psycopg_pool import ConnectionPool
+
+from drivers.helper import check_out, connect, look_up, prepare, step, wait_for
+
+CONNINFO = os.environ["DATABASE_URL"].replace("+psycopg:", ":", 1)
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def open_pool():
+    """Open two connections now, and a third when it is needed."""
+    pool = ConnectionPool(CONNINFO, min_size=2, max_size=3, kwargs={"autocommit": True}, open=True)
+    pool.wait()
+    return pool
+
+
+def close_inherited(pool):
+    """First thing in the worker: the inherited pool is the parent's, so close our copy of it."""
+    pool.close()
+
+
+# What happens.
+
+
+def child(pool):
+    step("close", close_inherited, pool)
+    own = connect()
+    look_up(own, 101)
+
+
+def main():
+    prepare()
+    pool = step("open", open_pool)
+    first = check_out(pool)
+    look_up(first, 1)
+    wait_for(start_worker(child, pool))
+    look_up(first, 2)
+    second = check_out(pool)
+    look_up(second, 3)
+    step("check in", pool.putconn, second)
+    third = check_out(pool)
+    look_up(third, 4)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""A warm pool is inherited, and parent and child check out of it at the same time.
+
+Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they
+hold one server session, and no error says so. Without TLS each is answered as long as they take turns. With TLS
+each process counts the encrypted records for itself: the child's question is refused with "bad record mac", and the
+session is over for both.
+
+The fork copies no threads, and it is the pool's worker threads that connect. In the child the pool never grows:
+where the parent gets a third connection, the child waits for one until its timeout (30 seconds by default) and gets
+`PoolTimeout`.
+
+https://github.com/psycopg/psycopg/issues/395
+
+Drivers: psycopg
+
+Remedies: discarded_at_fork, closed_before_fork
+"""
+
+import multiprocessing
+import os
+
+from psycopg_pool import ConnectionPool
+
+from drivers.helper import check_out, look_up, prepare, step, wait_for
+
+CONNINFO = os.environ["DATABASE_URL"].replace("+psycopg:", ":", 1)
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which uses the pool of its parent."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def open_pool():
+    """Open two connections now, and a third when it is needed."""
+    pool = ConnectionPool(CONNINFO, min_size=2, max_size=3, kwargs={"autocommit": True}, open=True)
+    pool.wait()
+    return pool
+
+
+# What happens.
+
+
+def child(pool, parent_holds):
+    parent_holds.wait()
+    first = check_out(pool)
+    look_up(first, 101)
+    check_out(pool)
+    check_out(pool, timeout=1)
+
+
+def main():
+    prepare()
+    pool = step("open", open_pool)
+    parent_holds = multiprocessing.get_context("fork").Event()
+    worker = start_worker(child, pool, parent_holds)
+    first = check_out(pool)
+    look_up(first, 1)
+    parent_holds.set()
+    wait_for(worker)
+    look_up(first, 2)
+    check_out(pool)
+    check_out(pool, timeout=1)
+
+
+if __name__ == "__main__":
+    main()

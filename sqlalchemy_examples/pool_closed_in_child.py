@@ -1,0 +1,62 @@
+"""A warm pool is inherited, and the child disposes of it; the parent goes on with what it holds, then checks out.
+
+Hazard. `Engine.dispose()` closes the pool's idle connections, which says goodbye in the protocol (MySQL `COM_QUIT`,
+PostgreSQL `Terminate`), and the server ends their sessions for the parent as well. The connection that the parent
+has checked out is spared. The child is served, on a session of its own. The parent's next connection from the pool
+raises; SQLAlchemy then gives up all that the pool holds, and the one after it is new.
+
+Remedies: discarded_at_fork, closed_before_fork, engine_per_process
+"""
+
+import multiprocessing
+
+from sqlalchemy import create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, check_out, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def open_pool(engine):
+    """Open two connections and give them back, so that they are there when they are needed."""
+    with engine.connect(), engine.connect():
+        pass
+
+
+def close_inherited(engine):
+    """First thing in the worker: dispose of the inherited pool; the engine connects when it is next needed."""
+    engine.dispose()
+
+
+# What happens.
+
+
+def child(engine):
+    step("close", close_inherited, engine)
+    first = check_out(engine)
+    look_up(first, 101)
+
+
+def main():
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    step("open", open_pool, engine)
+    first = check_out(engine)
+    look_up(first, 1)
+    wait_for(start_worker(child, engine))
+    look_up(first, 2)
+    second = check_out(engine)
+    look_up(second, 3)
+    third = check_out(engine)
+    look_up(third, 4)
+
+
+if __name__ == "__main__":
+    main()

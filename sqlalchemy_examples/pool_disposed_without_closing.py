@@ -1,0 +1,67 @@
+"""The child replaces the inherited pool and leaves the old one to the garbage collector; the parent asks again.
+
+Hazard. This is what SQLAlchemy's manual recommends for a child, and it keeps the parent's session with psycopg and
+PyMySQL. With mysqlclient it does so only until Python's garbage collector finds the old pool, which is a reference
+cycle. What the collector then does is up to the driver's finaliser: psycopg's closes only in the process that
+connected, PyMySQL's closes the descriptor and says nothing, mysqlclient's calls `mysql_close()`, which sends
+`COM_QUIT`: the server ends the parent's session, some time after the fork and far from its cause.
+
+https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
+https://github.com/apache/airflow/issues/56879
+
+Remedies: pool_kept_and_disposed, discarded_at_fork, engine_per_process
+"""
+
+import gc
+import multiprocessing
+
+from sqlalchemy import create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def replace_inherited(engine):
+    """First thing in the worker, as SQLAlchemy's manual recommends: a new pool, the old one left alone."""
+    engine.dispose(close=False)
+
+
+# What happens.
+
+
+def child(engine, disposed, parent_asked):
+    step("dispose", replace_inherited, engine)
+    look_up(engine, 101)
+    disposed.set()
+    parent_asked.wait()
+    # In a worker that lives long enough the collector comes by itself; here it comes when all can see it.
+    step("collect garbage", gc.collect)
+
+
+def main():
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    look_up(engine, 1)
+    # The pool of a program that has run for a while is old: the collector looks at it rarely, not at once.
+    gc.collect()
+    fork = multiprocessing.get_context("fork")
+    disposed, parent_asked = fork.Event(), fork.Event()
+    worker = start_worker(child, engine, disposed, parent_asked)
+    disposed.wait()
+    look_up(engine, 2)
+    parent_asked.set()
+    wait_for(worker)
+    look_up(engine, 3)
+    look_up(engine, 4)
+
+
+if __name__ == "__main__":
+    main()
