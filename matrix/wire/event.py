@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
 Sender = Literal["client", "server"]
@@ -83,7 +83,8 @@ class Connection:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data that `json` can write; `Connection(**data)` reads it back."""
-        return asdict(self)
+        # Not `asdict`, which copies every event.
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 _SECRET = re.compile(r"\b(?:identified|password)\b", re.IGNORECASE)

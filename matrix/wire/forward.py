@@ -368,7 +368,7 @@ class Forwarder:
                 return
             self._connected(side)
             if code:  # the server accepted, and reset the connection before the relay looked
-                self._fail_to_write(side, _name(OSError(code, "")))
+                self._fail_to_write(side, errno.errorcode[code])
             return
         if events & select.POLLOUT:
             self._write_out(side)

@@ -53,6 +53,14 @@ class Framer:
         """
         if self._missing < 0:
             if not self._head:
+                # Nearly always, a frame comes whole.
+                start = position + self._header_size
+                if start <= len(data):
+                    head = data[position:start]
+                    length = self._body_length(head)
+                    end = start + length
+                    if length >= 0 and end <= len(data):
+                        return end, Frame(head, data[start : min(end, start + CAPTURE)], length, at, at)
                 self._at = at
             head = data[position : position + self._header_size - len(self._head)]
             position += len(head)
