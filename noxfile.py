@@ -31,7 +31,7 @@ def groups(*names: str) -> list[str]:
 
 def install(session: nox.Session, *requirements: str) -> None:
     """Install, and let Python keep its bytecode whatever the shell says: each cell imports an ORM anew."""
-    session.env.update({"PYTHONDONTWRITEBYTECODE": "", "UV_COMPILE_BYTECODE": "1"})
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
     session.install(*requirements)
 
 

@@ -177,27 +177,25 @@ def _print_report(report: Report, *, with_table: bool) -> None:
         return
     if with_table and report.observations:
         print(table.terminal(report.observations.values(), colour=_colour()))
-    _print_findings(report)
+    _print_findings(report, transcripts=True)
     for path in report.reviewed:
         print(f"claims rewritten for review: {path}")
     print(_total(report))
 
 
-def _print_findings(report: Report) -> None:
-    """Print what is not as it should be: a line for what could not be done, the transcript of what is not as claimed."""
+def _print_findings(report: Report, *, transcripts: bool) -> None:
+    """Print what is not as it should be, a line for each, with the transcript of what is not as claimed."""
     for key in report.deviations:
         seen = report.observations[key]
         if not seen["expected"]:
             continue
-        expected = " or ".join(seen["expected"])
         counts = ", ".join(f"{name} {count}x" for name, count in seen["seen"].items())
-        print(f"\nNOT AS CLAIMED {key}: seen {counts}; claimed {expected}")
-        for line in seen["transcript"][:SHOWN]:
-            print(f"    {line}")
-        if len(seen["transcript"]) > SHOWN:
-            print(f"    ... {len(seen['transcript']) - SHOWN} more lines")
-    if report.deviations:
-        print()
+        print(f"NOT AS CLAIMED {key}: seen {counts}; claimed {' or '.join(seen['expected'])}")
+        if transcripts:
+            for line in seen["transcript"][:SHOWN]:
+                print(f"    {line}")
+            if len(seen["transcript"]) > SHOWN:
+                print(f"    ... {len(seen['transcript']) - SHOWN} more lines")
     if unclaimed := [key for key in report.deviations if not report.observations[key]["expected"]]:
         print(f"NOT CLAIMED YET: {len(unclaimed)} cells, {unclaimed[0]} first; --update writes their claims for review")
     for key, why in report.broken.items():
@@ -236,12 +234,7 @@ def _summary(options: argparse.Namespace) -> int:
         whole.servers += [server for server in part.servers if server not in whole.servers]
     if whole.observations:
         print(table.terminal(whole.observations.values(), colour=_colour()))
-    for key in whole.deviations:
-        print(f"NOT AS CLAIMED {key}: {whole.observations[key]['outcome']} (its transcript stands above)")
-    for key, why in whole.broken.items():
-        print(f"NOT JUDGED {key}: {why}")
-    for why in whole.unavailable.values():
-        print(f"NOT APPLICABLE: {why}")
+    _print_findings(whole, transcripts=False)
     if whole.observations or whole.broken:
         print(_total(whole))
     else:

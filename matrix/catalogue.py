@@ -1,4 +1,4 @@
-"""Finds stacks, examples, drivers and cells on disk. Nothing here is a list kept by hand, except the three stacks' folders."""
+"""Finds stacks, examples, drivers and cells on disk; only the three stacks' folders are a list kept by hand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _DRIVER_SCHEMA = {
 class Driver:
     """A driver's facts, from `drivers/<name>/driver.toml`.
 
-    `client_library` is a line of Python that prints the name and version of the C library underneath, None where there is none.
+    `client_library` is Python that prints the name and version of the C library underneath, None where there is none.
     """
 
     name: str
@@ -206,8 +206,8 @@ def cells(root: Path = ROOT) -> tuple[Cell, ...]:
 def select(globs: Sequence[str], among: Iterable[Cell]) -> list[Cell]:
     """Return the cells whose id matches one of the globs, all of them where there are none.
 
-    A glob with fewer than five parts matches as if the missing parts were `*`. Raises MatrixError for a glob that matches no
-    cell, with what comes nearest.
+    A glob with fewer than five parts matches as if the missing parts were `*`. Raises MatrixError for a glob that
+    matches no cell, with what comes nearest.
     """
     among = list(among)
     if not globs:
@@ -240,7 +240,7 @@ def _nearest(pattern: Sequence[str], among: Sequence[Cell]) -> str:
 
 
 def read_toml(path: Path, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a TOML file's data; raise MatrixError, with the file and the place in it, where it does not fit the schema."""
+    """Return a TOML file's data; raise MatrixError, with file and line, where it does not fit the schema."""
     where = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Runs one cell once: a database of its own, the example as a reader would start it, and a look at the server afterwards."""
+"""Runs one cell once: in a database of its own, the example as a reader would start it, then a look at the server."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def run_cell(
     """Run a cell's example in a new database and return what is known of it; the database is dropped again.
 
     With a `relay` the program talks to the server through it, and what went over the wire is part of what is returned;
-    `folder` is where its Unix sockets are made. Raises BrokenCellError where the program printed no transcript, failed by itself, or did not use the transport of the cell;
-    MatrixError where the server does not answer any more.
+    `folder` is where its Unix sockets are made. Raises BrokenCellError where the program printed no transcript,
+    failed by itself, or did not use the transport of the cell; MatrixError where the server does not answer any more.
     """
     observer.create_database(database)
     try:
         before = len(observer.sessions(database))
-        env = {name: value for name, value in environ.items() if name not in _OURS}
+        env = clean_environ(environ)
         began = time.time()
         listener = _listen(relay, server, cell.transport, folder) if relay else None
         address = _through(server, listener) if listener else server
@@ -161,3 +161,8 @@ def _check(
 def database_name(token: str, number: int) -> str:
     """Return a name for a run's database that no other run uses: `matrix_<token>_<number>`."""
     return f"matrix_{token[:8]}_{number}"
+
+
+def clean_environ(environ: dict[str, str]) -> dict[str, str]:
+    """Return an environment without what an example must not inherit from whoever started the matrix."""
+    return {name: value for name, value in environ.items() if name not in _OURS}

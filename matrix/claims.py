@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-#: What `--update` writes where a person has to name the reason; no such reason exists, so the file fails until somebody has.
+#: What `--update` writes where a person has to name the reason; as no such reason exists, the file fails until then.
 UNREVIEWED = "to-be-reviewed"
 MOVERS = ("you", "driver", "orm", "server", "nobody")
 
@@ -128,8 +128,8 @@ def claims(driver: str, root: Path = ROOT) -> dict[Cell, Claim]:
 def update(driver: str, observed: Mapping[Cell, tuple[str, ...]], root: Path = ROOT) -> Path:
     """Write claims that say what was observed, for a person to review, and return the file.
 
-    Cells that were not observed keep their claims. A reason stays with a cell whose outcomes stay; another cell's is left to be
-    reviewed, which fails until a person has named it. Raises MatrixError where the file cannot be written.
+    Cells that were not observed keep their claims. A reason stays with a cell whose outcomes stay; another cell's is
+    left to be reviewed, which fails until a person has named it. Raises MatrixError where the file cannot be written.
     """
     path = root / "drivers" / driver / "expected.toml"
     old = _lenient(driver, root)

@@ -1,7 +1,7 @@
 """Says what happened in one run of one cell, from the transcript and from the server.
 
-Judged are facts: which order an answer held, which session it came from, which exception ended a step, which rows are on the
-server. Texts of messages are kept as evidence and decide nothing, for they differ between client libraries.
+Judged are facts: which order an answer held, which session it came from, which exception ended a step, which rows are
+on the server. Texts of messages are kept as evidence and decide nothing, for they differ between client libraries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 #: Every outcome and its meaning, from the worst down. A run's outcome is the worst that was seen in it.
 OUTCOMES = {
-    "wrong row": "a process was handed a row it did not ask for, or told that its row does not exist, and no error was raised",
+    "wrong row": (
+        "a process was handed a row it did not ask for, or told that its row does not exist, and no error was raised"
+    ),
     "lost write": "the program was told its write is committed, and it is not on the server",
     "unwanted write": "the program rolled its write back, and it is on the server",
     "crash": "a process died by a signal",
@@ -28,7 +30,10 @@ OUTCOMES = {
     "child error": "only children got an exception",
     "leak": "sessions stay open on the server after every process has left",
     "shared session": "every answer was right, yet two processes used one server session: luck, not safety",
-    "new session": "every answer was right, and the parent is on another session than before: its temporary tables, settings and locks are gone",
+    "new session": (
+        "every answer was right, and the parent is on another session than before:"
+        " its temporary tables, settings and locks are gone"
+    ),
     "works": "every process got its own answers on its own session, and the parent kept its session",
     "not applicable": "the cell could not be run here; the reason stands beside it",
 }
@@ -43,9 +48,9 @@ def worst(outcomes: Sequence[str]) -> str:
 class Run:
     """What is known of one run: what was printed, how the program ended, and what the server showed.
 
-    `signal` is the name of the signal the program died by; `sessions_before` and `sessions_after` count the sessions in the
-    cell's database before it started and after every process had left; `committed` holds the orders on the server that
-    were written by the example (numbers from 1001), None where nothing was written. `seconds` is how long the program
+    `signal` is the name of the signal the program died by; `sessions_before` and `sessions_after` count the sessions in
+    the cell's database before it started and after every process had left; `committed` holds the orders on the
+    server that were written by the example (numbers from 1001), None where nothing was written. `seconds` is how long the program
     ran, `began` when, in seconds since the epoch; `connections` is what went over the wire, where that was recorded.
     """
 
@@ -181,7 +186,8 @@ def _writes(processes: dict[str, list[Line]], committed: frozenset[int] | None) 
     """
     if committed is None:
         return set(), set()
-    lost, unwanted = set(), set()
+    lost: set[int] = set()
+    unwanted: set[int] = set()
     for lines in processes.values():
         pending: list[int] = []
         for line in lines:

@@ -124,7 +124,8 @@ _OBSERVATION: dict[str, Any] = {
                 **_VIEW,
                 "session": {
                     "enum": ["same", "new", "shared", "lost", "none"],
-                    "description": "the parent's server session after the children: the one from before, another, one that a child"
+                    "description": "the parent's server session after the children: the one from before, another, one that a"
+                    " child"
                     " used too, none any more, or there never was one before",
                 },
                 "signal": {"type": "string", "description": "the signal that the parent died by"},
@@ -148,7 +149,7 @@ _OBSERVATION: dict[str, Any] = {
         },
         "transcript": {
             **_STRINGS,
-            "description": "the lines of a run with the worst outcome, without times and pids, sessions named by letters;"
+            "description": "lines of a run with the worst outcome, without times and pids, sessions named by letters;"
             " a long one is shortened where nothing but right answers stood, and says so",
         },
         "versions": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -195,7 +196,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     found = data.get("format") if isinstance(data, dict) else None
     if found != FORMAT:
         raise MatrixError(
-            f"{_show(path)}: format {found!r}, and this version reads format {FORMAT}; delete it and run again, or use --output"
+            f"{_show(path)}: format {found!r}, and this version reads {FORMAT}; delete it and run again, or use --output"
         )
     if (problem := next(_validator.iter_errors(data), None)) is not None:
         place = "/".join(str(part) for part in problem.absolute_path)
@@ -229,9 +230,9 @@ def check_writable(folder: Path) -> None:
 
 
 def keep_if_same(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """Return an earlier observation where a new one says nothing else, so that a run changes files only where facts changed.
+    """Return an earlier observation where a new one says nothing else: a run changes files only where facts changed.
 
-    What may differ unnoticed is the order of lines that different processes printed, and how often each outcome was seen.
+    What may differ unnoticed is the order of lines of different processes, and how often each outcome was seen.
     """
 
     def facts(observation: dict[str, Any]) -> dict[str, Any]:

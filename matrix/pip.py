@@ -26,7 +26,7 @@ def download(requirement: str, folder: Path, *, python: str | None = None, inter
     wanted.write_text(requirement)
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     command += ["--python", str(interpreter)] if interpreter else []
-    command += ["download", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
+    command += ["download", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:", "--retries=2"]
     command += ["--dest", str(folder), "--requirement", str(wanted)]
     if "--hash" in requirement:
         command += ["--require-hashes"]
@@ -59,6 +59,8 @@ def complaint(stderr: str) -> str:
         return "no space left on the disk"
     if any(sign in stderr for sign in ("NewConnectionError", "NameResolutionError", "ConnectTimeout", "ProxyError")):
         return "the package index cannot be reached"
+    if "(from versions: none)" in stderr:
+        return "the package index cannot be reached, or has none for this machine"
     return (errors or lines or ["no reason given"])[-1][:300]
 
 

@@ -17,7 +17,7 @@ PLAIN_INTERVAL = 10.0
 
 
 class Progress:
-    """A run's progress: counts, elapsed time and the cell that has been running longest. A context manager, thread-safe."""
+    """A run's progress: counts, elapsed time and the slowest running cell. A context manager, thread-safe."""
 
     def __init__(self, total: int, what: str = "runs", stream: TextIO | None = None) -> None:
         self._total, self._what = total, what

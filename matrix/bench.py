@@ -1,0 +1,107 @@
+"""Measures what the harness and the relay add: `python -m matrix.bench`, or `nox -s bench`.
+
+Every figure is a ratio of two times from one call, for machines are noisy and differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import catalogue
+from matrix.cell import clean_environ, database_name, obstacle
+from matrix.errors import MatrixError
+from matrix.run import DEADLINE, Options, cores, run
+from matrix.servers import Server, observer, running
+from matrix.versions import installed
+from matrix.warden import Warden
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matrix.catalogue import Cell
+
+
+def main() -> int:
+    """Print the ratios and return 0; return 2 where cells could not be run."""
+    parser = argparse.ArgumentParser(prog="matrix.bench", description=main.__doc__)
+    parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only these cells")
+    options = parser.parse_args()
+    try:
+        return bench(options.only)
+    except MatrixError as error:
+        print(f"matrix.bench: {error}", file=sys.stderr)
+        return 2
+
+
+def bench(only: Sequence[str]) -> int:
+    """Measure the chosen cells of the installed drivers, in four passes."""
+    names = tuple(name for name, driver in catalogue.drivers().items() if installed(driver))
+    cells = [cell for cell in catalogue.select(only, catalogue.cells()) if cell.driver in names]
+    alone = _alone(cells)
+    through = _matrix(names, only, direct=False)
+    direct = _matrix(names, only, direct=True)
+    again = _alone(cells)
+    print(f"{len(cells)} cells on {cores()} cores")
+    print(f"each example alone, one after the other: {alone:.1f} s before, {again:.1f} s after the runs below")
+    bare = (alone + again) / 2
+    for what, seconds in (("matrix", through), ("matrix without the relay", direct)):
+        print(f"{what}: {seconds:.1f} s; time x cores is {seconds * cores() / bare:.2f} of the examples' own")
+    print(f"with the relay against without: {through / direct:.2f}")
+    return 0
+
+
+def _matrix(names: tuple[str, ...], only: Sequence[str], *, direct: bool) -> float:
+    """Return the seconds that a run of the matrix takes, servers included; each cell is run once."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        report = run(Options(names, tuple(only), repeat=1, output=Path(folder), direct=direct))
+        seconds = time.monotonic() - began
+    if report.broken:
+        raise MatrixError(f"{len(report.broken)} cells could not be judged: {next(iter(report.broken.items()))}")
+    return seconds
+
+
+def _alone(cells: Sequence[Cell]) -> float:
+    """Return the seconds that the cells' examples take, started one after the other as a shell loop would."""
+    total = 0.0
+    families = list(dict.fromkeys(cell.server for cell in cells))
+    with Warden() as warden, running(families, warden=warden) as servers:
+        observers = {name: observer(server) for name, server in servers.items() if isinstance(server, Server)}
+        environ = clean_environ(warden.environ())
+        for number, cell in enumerate(cells):
+            server = servers[cell.server]
+            if not isinstance(server, Server) or obstacle(cell, server):
+                continue
+            database = database_name(warden.token, number)
+            observers[cell.server].create_database(database)
+            url = catalogue.drivers()[cell.driver].url(server, cell.transport, database)
+            began = time.monotonic()
+            with subprocess.Popen(
+                [sys.executable, "-m", cell.module],
+                cwd=catalogue.ROOT,
+                env={**environ, "DATABASE_URL": url},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            ) as process:
+                try:
+                    process.wait(DEADLINE)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, 9)
+            total += time.monotonic() - began
+            observers[cell.server].drop_database(database)
+        for each in observers.values():
+            each.close()
+    return total
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
