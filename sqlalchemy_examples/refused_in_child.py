@@ -1,0 +1,101 @@
+"""A process that uses a connection it did not open is refused at once, with both pids in the message.
+
+Remedy. Every use of the driver's connection goes through a thin wrapper that knows which process opened it: a
+query, a commit, a rollback, a close in another process raises at once, before a byte is sent, and names both.
+The child gets an exception that says what is wrong at the line that is wrong; the parent keeps its session
+and its open transaction. It costs a `getpid()` per use, and the child must still be given a connection of its
+own: this finds the mistake, the other remedies mend it.
+
+Cursors that were open before the fork are not wrapped, and an interpreter that exits deallocates the refused
+connection all the same, which with mysqlclient ends the parent's session. The pool's `checkout` event would
+not do: whatever it raises makes the pool close the connection, which ends the parent's session.
+
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
+rolled_back_in_child
+"""
+
+import multiprocessing
+import os
+from typing import Any, ClassVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.orm import Session
+
+from sqlalchemy_examples.helper import DATABASE_URL, insert, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+class ForkedConnectionError(RuntimeError):
+    """A process used a connection that another process had opened."""
+
+
+class OwnedConnection:
+    """A driver's connection that raises ForkedConnectionError in every process but the one that opened it."""
+
+    refused: ClassVar[list[Any]] = []  # not to be deallocated: mysqlclient says goodbye when it is
+
+    def __init__(self, connection):
+        vars(self).update(_connection=connection, _owner=os.getpid())
+
+    @property  # type: ignore[misc]  # object's is writable
+    def __class__(self):  # psycopg asks `isinstance(connection, psycopg.Connection)`
+        return type(self._connection)
+
+    def _checked(self):
+        if os.getpid() != self._owner:
+            self.refused.append(self._connection)
+            raise ForkedConnectionError(f"process {os.getpid()} used a connection of process {self._owner}")
+        return self._connection
+
+    def __getattr__(self, name):
+        return getattr(self._checked(), name)
+
+    def __setattr__(self, name, value):
+        setattr(self._checked(), name, value)
+
+
+def own(dialect, connection_record, arguments, options):
+    """Open and wrap a connection for a pool."""
+    return OwnedConnection(dialect.connect(*arguments, **options))
+
+
+def install():
+    """Have every connection that any engine opens from now on guarded."""
+    event.listen(Engine, "do_connect", own)
+
+
+# What happens.
+
+
+def start_worker(work, *args):
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def child(engine, session):
+    look_up(engine, 101)
+    look_up(session, 102)
+    step("commit", session.commit)
+    step("close", session.close)
+    step("dispose", engine.dispose)
+    look_up(engine, 103)
+
+
+def main():
+    install()
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    session = Session(engine)
+    look_up(session, 1)
+    look_up(engine, 2)
+    insert(session, 1001)
+    wait_for(start_worker(child, engine, session))
+    look_up(session, 3)
+    step("rollback", session.rollback)
+    look_up(engine, 4)
+
+
+if __name__ == "__main__":
+    main()
