@@ -1,0 +1,58 @@
+"""The parent finds out by itself that a child has ended its session, and connects anew.
+
+Remedy. With `CONN_HEALTH_CHECKS` on, Django asks before the first query of a request whether the connection
+still works, and opens another where it does not; a program that has no requests marks its units of work with
+`close_old_connections()`. A child that closed what it inherited has ended the session; the parent is served
+all the same. It costs a round trip per unit of work, and it heals only between units: temporary tables,
+settings, locks and an open transaction are gone, and nobody is told. It does not help against a connection
+that two processes use at once, for that answers the question.
+https://docs.djangoproject.com/en/5.2/ref/databases/#persistent-connections
+
+Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
+"""
+
+import multiprocessing
+
+from django.db import close_old_connections, connection, connections
+
+from django_examples.helper import look_up, prepare, step, wait_for
+
+# The pattern.
+
+connections.databases["default"]["CONN_HEALTH_CHECKS"] = True  # in settings.DATABASES
+
+
+def start_unit_of_work():
+    """Have the next query check its connection first, as at the start of a request."""
+    close_old_connections()
+
+
+# What happens.
+
+
+def start_worker(work, *args):
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def child():
+    step("close", connection.close)
+    look_up(101)
+
+
+def main():
+    prepare()
+    start_unit_of_work()
+    look_up(1)
+    start_unit_of_work()
+    look_up(2)
+    wait_for(start_worker(child))
+    start_unit_of_work()
+    look_up(3)
+    start_unit_of_work()
+    look_up(4)
+
+
+if __name__ == "__main__":
+    main()

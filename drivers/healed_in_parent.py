@@ -1,0 +1,69 @@
+"""The parent finds out by itself that a child has ended its session, and connects anew.
+
+Remedy. Before a unit of work the parent asks the driver whether the connection still works, and opens another
+where it does not. A child that closed what it inherited has ended the session; the parent is served all the
+same. It costs a round trip per unit of work, and it heals only between units: temporary tables, settings,
+locks and an open transaction are gone, and nobody is told. It does not help against a connection that two
+processes use at once, for that answers the question.
+
+mysqlclient and PyMySQL have `ping()`; psycopg has none, an empty query does the same. Letting `ping()`
+reconnect by itself (`ping(True)`) is deprecated in both.
+
+Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
+"""
+
+import contextlib
+import multiprocessing
+from typing import Any
+
+from drivers.helper import connect, look_up, prepare, step, wait_for
+
+# The pattern.
+
+connection: Any = None
+
+
+def start_unit_of_work():
+    """Return the connection, or another in its place where it does not answer."""
+    global connection
+    if connection is None or not works(connection):
+        connection = connect()
+    return connection
+
+
+def works(connection):
+    """Ask the server for an answer, whatever it says."""
+    try:
+        connection.ping() if hasattr(connection, "ping") else connection.execute("")
+    except Exception:  # the drivers' errors have no common class
+        with contextlib.suppress(Exception):
+            connection.close()
+        return False
+    return True
+
+
+# What happens.
+
+
+def start_worker(work, *args):
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def child():
+    step("close", connection.close)
+    look_up(connect(), 101)
+
+
+def main():
+    prepare()
+    look_up(start_unit_of_work(), 1)
+    look_up(start_unit_of_work(), 2)
+    wait_for(start_worker(child))
+    look_up(start_unit_of_work(), 3)
+    look_up(start_unit_of_work(), 4)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The parent finds out by itself that a child has ended its session, and connects anew.
+
+Remedy. With `pool_pre_ping` on, the pool asks at every checkout whether the connection still works, and opens
+another where it does not. A child that closed what it inherited has ended the session; the parent is served
+all the same. It costs a round trip per checkout, and it heals only at a checkout: temporary tables, settings
+and locks are gone, as is the transaction of a connection that was checked out, and nobody is told. It does
+not help against a connection that two processes use at once, for that answers the question.
+https://docs.sqlalchemy.org/en/21/core/pooling.html#disconnect-handling-pessimistic
+
+Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
+"""
+
+import multiprocessing
+
+from sqlalchemy import create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for
+
+# The pattern.
+
+engine = create_engine(DATABASE_URL, pool_pre_ping=True)
+
+
+# What happens.
+
+
+def start_worker(work, *args):
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def child():
+    step("close", engine.dispose)
+    look_up(engine, 101)
+
+
+def main():
+    prepare()
+    look_up(engine, 1)
+    look_up(engine, 2)
+    wait_for(start_worker(child))
+    look_up(engine, 3)
+    look_up(engine, 4)
+
+
+if __name__ == "__main__":
+    main()
