@@ -48,10 +48,10 @@ def worst(outcomes: Sequence[str]) -> str:
 class Run:
     """What is known of one run: what was printed, how the program ended, and what the server showed.
 
-    `signal` is the name of the signal the program died by; `sessions_before` and `sessions_after` count the sessions in
-    the cell's database before it started and after every process had left; `committed` holds the orders on the
-    server that were written by the example (numbers from 1001), None where nothing was written. `seconds` is how long the program
-    ran, `began` when, in seconds since the epoch; `connections` is what went over the wire, where that was recorded.
+    `signal` is the name of the signal the program died by. `sessions_before` and `sessions_after` count the sessions in
+    the cell's database before it started and after every process had left. `committed` holds the orders on the server
+    that were written by the example (numbers from 1001), None where nothing was written. `seconds` is how long the
+    program ran, `began` when, in seconds since the epoch. `connections` is what went over the wire, where recorded.
     """
 
     lines: list[Line]

@@ -124,9 +124,8 @@ _OBSERVATION: dict[str, Any] = {
                 **_VIEW,
                 "session": {
                     "enum": ["same", "new", "shared", "lost", "none"],
-                    "description": "the parent's server session after the children: the one from before, another, one that a"
-                    " child"
-                    " used too, none any more, or there never was one before",
+                    "description": "the parent's server session after the children: the one from before, another, one"
+                    " that a child used too, none any more, or there never was one before",
                 },
                 "signal": {"type": "string", "description": "the signal that the parent died by"},
             },
@@ -196,7 +195,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     found = data.get("format") if isinstance(data, dict) else None
     if found != FORMAT:
         raise MatrixError(
-            f"{_show(path)}: format {found!r}, and this version reads {FORMAT}; delete it and run again, or use --output"
+            f"{_show(path)}: format {found!r}, this version reads {FORMAT}; delete it and run again, or give --output"
         )
     if (problem := next(_validator.iter_errors(data), None)) is not None:
         place = "/".join(str(part) for part in problem.absolute_path)
