@@ -44,6 +44,8 @@ PATIENCE = 300  # seconds a build may take; two are usual
 
 MARK = "MATRIX_BUILD"  # a file in the metadata of our wheels: which recipe made it, and the digest of what it made
 
+CONFIG_PROGRAMS = ("mariadb_config", "mysql_config")
+
 # Run by the Python the driver is for, which may have nothing installed and be of another version than this one.
 QUESTIONS = """
 import hashlib, importlib.metadata, importlib.util, json, os, sys, sysconfig
@@ -56,22 +58,17 @@ answer = {
     "compiler": os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc",
     "marks": [],
     "digest": None,
-    "error": None,
 }
 for name in distributions:
     try:
         answer["marks"].append(importlib.metadata.distribution(name).read_text(mark))
     except importlib.metadata.PackageNotFoundError:
         pass
-try:
-    spec = importlib.util.find_spec(module)
-    if spec is not None:
-        folder = spec.submodule_search_locations[0]
-        files = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".so"))
-        answer["digest"] = hashlib.sha256(b"".join(open(file, "rb").read() for file in files)).hexdigest()
-        __import__(module)
-except Exception as error:
-    answer["error"] = str(error)
+spec = importlib.util.find_spec(module)
+if spec is not None:
+    folder = spec.submodule_search_locations[0]
+    files = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".so"))
+    answer["digest"] = hashlib.sha256(b"".join(open(file, "rb").read() for file in files)).hexdigest()
 print(json.dumps(answer))
 """
 
@@ -162,10 +159,11 @@ class _Builder:
         plain = re.split(r"[^-\w]", requirement)[0]
         name = f"{plain}-{answer['tag']}-{key.hexdigest()[:12]}"
         if f"{name} {answer['digest']}" in answer["marks"]:
-            if not answer["error"]:
+            problem = self._broken()
+            if not problem:
                 return []
             # What it is linked to has gone since.
-            self._report(f"making {requirement} again: {answer['error']}")
+            self._report(f"making {requirement} again: {problem}")
             cache.discard(name)
 
         def fill_and_mark(folder: Path) -> None:
@@ -179,26 +177,35 @@ class _Builder:
         return ["--force-reinstall", "--no-deps", str(wheel)]
 
     def _ask(self) -> dict[str, Any]:
+        """Return what there is to know about that Python."""
+        text = self._run("-c", QUESTIONS, self._module, MARK, self._distribution, self._instead)
         try:
-            done = subprocess.run(
-                [self._python, "-c", QUESTIONS, self._module, MARK, self._distribution, self._instead],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-                cwd="/",
-            )
-            answer: dict[str, Any] = json.loads(done.stdout)
-        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise MatrixError(f"{self._python} is not a Python that runs: {error}") from error
+            answer: dict[str, Any] = json.loads(text.stdout)
+        except ValueError as error:
+            raise MatrixError(f"{self._python} does not run: {text.stderr.strip() or error}") from error
         return answer
+
+    def _broken(self) -> str:
+        """Return why the installed module cannot be imported, or nothing if it can."""
+        done = self._run("-c", f"import {self._module}")
+        if done.returncode < 0:
+            return f"importing {self._module} dies by signal {-done.returncode}"
+        return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [self._python, *arguments], capture_output=True, text=True, check=False, timeout=60, cwd="/"
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise MatrixError(f"{self._python} is not a Python that runs: {error}") from error
 
     def _system_flags(self) -> str:
         """Return what the system says about its installed C library, or nothing if its headers are not installed."""
         asked = [
             ["pkg-config", "--cflags", "--libs", "--modversion", name] for name in _pkg_config_names(self._headers)
         ]
-        asked += [[name, "--version", "--cflags", "--libs"] for name in ("mariadb_config", "mysql_config")]
+        asked += [[name, "--version", "--cflags", "--libs"] for name in CONFIG_PROGRAMS]
         for command in asked:
             if shutil.which(command[0]):
                 done = subprocess.run(command, capture_output=True, text=True, check=False)

