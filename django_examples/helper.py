@@ -51,13 +51,51 @@ class ServerSession(models.Func):
         return "pg_backend_pid()", []
 
 
-def look_up(number: int, using: str = DEFAULT_DB_ALIAS) -> int | None:
-    """Ask for one order and return the number of the order that came back."""
+class Sleep(models.Func):
+    """Keep the server busy for some seconds."""
+
+    output_field = models.TextField()
+
+    def as_mysql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """Compile for MySQL and MariaDB."""
+        return super().as_sql(compiler, connection, function="SLEEP")
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """Compile for PostgreSQL."""
+        return super().as_sql(compiler, connection, function="pg_sleep")
+
+
+def look_up(number: int, using: str = DEFAULT_DB_ALIAS, *, seconds: float = 0) -> int | None:
+    """Ask for one order and return the number of the order that came back.
+
+    A question of some `seconds` keeps the server busy for so long.
+    """
 
     def ask() -> Order | None:
-        return Order.objects.using(using).annotate(session=ServerSession()).filter(pk=number).first()
+        orders = Order.objects.using(using).annotate(session=ServerSession())
+        if seconds:
+            orders = orders.annotate(pause=Sleep(models.Value(seconds)))
+        return orders.filter(pk=number).first()
 
     return step("look up", ask, about=number, result=_answer)
+
+
+def wait_until_asked() -> None:
+    """Wait until the server is busy with somebody's slow question; it is asked on a connection of its own."""
+
+    def watch() -> None:
+        own = connections.create_connection(DEFAULT_DB_ALIAS)
+        query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep'"
+        if own.vendor == "postgresql":
+            query = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_catalog AND wait_event = 'PgSleep'"
+        with own.cursor() as cursor:
+            busy = 0
+            while not busy:
+                cursor.execute(query)
+                (busy,) = cursor.fetchone()
+        own.close()
+
+    step("watch", watch)
 
 
 def insert(number: int) -> None:
@@ -96,9 +134,7 @@ def prepare() -> None:
     def fill() -> str:
         call_command("migrate", verbosity=0)
         if not Order.objects.exists():
-            Order.objects.bulk_create(
-                Order(id=number, item=f"order {number}") for number in range(1, ORDERS + 1)
-            )
+            Order.objects.bulk_create(Order(id=number, item=f"order {number}") for number in range(1, ORDERS + 1))
         transport = _transport()
         connections.close_all()
         return transport

@@ -1,10 +1,9 @@
 """The child lets go of the connection it inherited without closing it, and opens its own.
 
-Hazard. The last reference goes. Nobody closes anything, and yet mysqlclient says goodbye: it calls
-`mysql_close()` when a connection object is deallocated, in whatever process that is, and the server ends the
-parent's session (`COM_QUIT`). PyMySQL's finaliser only closes the child's copy of the descriptor, and
-psycopg's leaves a connection alone, descriptor and all, in a process that did not open it: with these two the
-parent notices nothing.
+Hazard. The last reference goes. Nobody closes anything, and yet mysqlclient says goodbye: it calls `mysql_close()` when
+a connection object is deallocated, in whatever process that is, and the server ends the parent's session (`COM_QUIT`).
+PyMySQL's finaliser only closes the child's copy of the descriptor, and psycopg's leaves a connection alone, descriptor
+and all, in a process that did not open it: with these two the parent notices nothing.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

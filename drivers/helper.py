@@ -55,15 +55,38 @@ def check_out(pool: Any, **options: Any) -> Any:
     return step("check out", pool.getconn, result=_session, **options)
 
 
-def look_up(connection: Any, number: int) -> int | None:
-    """Ask for one order on `connection` and return the number of the order that came back."""
+def look_up(connection: Any, number: int, *, seconds: float = 0) -> int | None:
+    """Ask for one order on `connection` and return the number of the order that came back.
+
+    A question of some `seconds` keeps the server busy for so long.
+    """
 
     def ask() -> Any:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT id, {driver.SESSION_ID} FROM orders WHERE id = %s", (number,))
+            if seconds:
+                slow = f"(SELECT {driver.SLEEP}) AS pause"
+                query = f"SELECT id, {driver.SESSION_ID} FROM {slow}, orders WHERE id = %s"
+                cursor.execute(query, (seconds, number))
+            else:
+                cursor.execute(f"SELECT id, {driver.SESSION_ID} FROM orders WHERE id = %s", (number,))
             return cursor.fetchone()
 
     return step("look up", ask, about=number, result=_answer)
+
+
+def wait_until_asked() -> None:
+    """Wait until the server is busy with somebody's slow question; it is asked on a connection of its own."""
+
+    def watch() -> None:
+        connection = driver.connect(_url)
+        with connection.cursor() as cursor:
+            busy = 0
+            while not busy:
+                cursor.execute(driver.SLEEPING)
+                (busy,) = cursor.fetchone()
+        connection.close()
+
+    step("watch", watch)
 
 
 def insert(connection: Any, number: int) -> None:
@@ -99,9 +122,7 @@ def prepare() -> None:
     def fill() -> str:
         connection = driver.connect(_url)
         with connection.cursor() as cursor:
-            cursor.execute(
-                "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, item VARCHAR(100) NOT NULL)"
-            )
+            cursor.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, item VARCHAR(100) NOT NULL)")
             cursor.execute("SELECT COUNT(*) FROM orders")
             if cursor.fetchone()[0] == 0:
                 rows = ", ".join(f"({number}, 'order {number}')" for number in range(1, ORDERS + 1))

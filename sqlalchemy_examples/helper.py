@@ -38,9 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-DATABASE_URL = os.environ.get("DATABASE_URL") or sys.exit(
-    "DATABASE_URL is not set, e.g. postgresql+psycopg://..."
-)
+DATABASE_URL = os.environ.get("DATABASE_URL") or sys.exit("DATABASE_URL is not set, e.g. postgresql+psycopg://...")
 ORDERS = 499
 
 
@@ -60,19 +58,27 @@ class Order(Base):
     item: Mapped[str] = mapped_column(String(100))
 
 
+def _sleep(engine: Engine | Connection, seconds: float) -> Any:
+    """Return the SQL function that keeps the server busy for some seconds."""
+    return (func.pg_sleep if engine.dialect.name == "postgresql" else func.sleep)(seconds)
+
+
 def server_session(engine: Engine | Connection) -> Any:
     """Return the SQL function that gives the id of the server session a query runs on."""
     return func.pg_backend_pid() if engine.dialect.name == "postgresql" else func.connection_id()
 
 
-def look_up(source: Engine | Connection | Session, number: int) -> int | None:
+def look_up(source: Engine | Connection | Session, number: int, *, seconds: float = 0) -> int | None:
     """Ask for one order and return the number of the order that came back.
 
-    An engine or a connection is asked in a session that is closed again, a session in its own transaction.
+    An engine or a connection is asked in a session that is closed again, a session in its own transaction. A question
+    of some `seconds` keeps the server busy for so long.
     """
 
     def ask(session: Session) -> Any:
         query = select(Order, server_session(session.get_bind())).where(Order.id == number)
+        if seconds:
+            query = query.add_columns(_sleep(session.get_bind(), seconds))
         return session.execute(query).first()
 
     def ask_source() -> Any:
@@ -82,6 +88,21 @@ def look_up(source: Engine | Connection | Session, number: int) -> int | None:
             return ask(session)
 
     return step("look up", ask_source, about=number, result=_answer)
+
+
+def wait_until_asked() -> None:
+    """Wait until the server is busy with somebody's slow question; it is asked on a connection of its own."""
+
+    def watch() -> None:
+        engine = create_engine(DATABASE_URL, poolclass=NullPool)
+        query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep'"
+        if engine.dialect.name == "postgresql":
+            query = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_catalog AND wait_event = 'PgSleep'"
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(text(query)):
+                pass
+
+    step("watch", watch)
 
 
 def insert(session: Session, number: int) -> None:
@@ -117,7 +138,7 @@ def show_transaction(session: Session) -> None:
 def _answer(row: Any) -> tuple[Any, str]:
     if row is None:
         return None, "nothing"
-    order, session = row
+    order, session, *_ = row
     return order.id, f"order {order.id}, session {session}"
 
 

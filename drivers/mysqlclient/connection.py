@@ -7,6 +7,9 @@ import MySQLdb.cursors
 
 #: What a statement selects to learn on which server session it ran.
 SESSION_ID = "CONNECTION_ID()"
+#: What a statement selects to keep the server busy for some seconds, and a query that counts the sessions doing so.
+SLEEP = "SLEEP(%s)"
+SLEEPING = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep'"
 
 
 def connect(url: SplitResult, *, autocommit: bool = True) -> MySQLdb.Connection:

@@ -6,6 +6,9 @@ import psycopg
 
 #: What a statement selects to learn on which server session it ran.
 SESSION_ID = "pg_backend_pid()"
+#: What a statement selects to keep the server busy for some seconds, and a query that counts the sessions doing so.
+SLEEP = "pg_sleep(%s)"
+SLEEPING = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_catalog AND wait_event = 'PgSleep'"
 
 
 def connect(url: SplitResult, *, autocommit: bool = True) -> psycopg.Connection:
