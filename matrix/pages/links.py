@@ -1,0 +1,91 @@
+"""Checks the links of Markdown pages: that the file is there, and the heading or the anchor in it. Fetches nothing."""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from markdown_it import MarkdownIt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from markdown_it.token import Token
+
+_markdown = MarkdownIt("commonmark").enable("table")
+_ID = re.compile(r"""<a\s+(?:id|name)=["']([^"']+)["']""")
+_HREF = re.compile(r"""<(?:a|img)\s[^>]*(?:href|src)=["']([^"']+)["']""")
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def relative(page: str, target: str) -> str:
+    """Return the link from one page to a file, both as paths from the repository's root."""
+    return posixpath.relpath(target, posixpath.dirname(page) or ".")
+
+
+def dead(pages: Mapping[str, str], root: Path) -> list[str]:
+    """Return what is wrong with the pages' links, a line each; `pages` are texts by path from the root."""
+    anchors = {page: set(_anchors(text)) for page, text in pages.items()}
+    found = []
+    for page, text in pages.items():
+        for link in dict.fromkeys(_links(text)):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(page), unquote(parts.path)))
+            target = page if not parts.path else target
+            if target not in pages and not (root / target).exists():
+                found.append(f"{page}: dead link {link}: there is no {target}")
+            elif parts.fragment and not _is_there(parts.fragment, target, anchors, root):
+                found.append(f"{page}: dead link {link}: nothing in {target} is called #{parts.fragment}")
+    return found
+
+
+def _is_there(fragment: str, target: str, anchors: Mapping[str, set[str]], root: Path) -> bool:
+    if target in anchors:
+        return fragment in anchors[target]
+    path = root / target
+    if target.endswith(".md"):
+        return fragment in _anchors(path.read_text(encoding="utf-8"))
+    lines = re.fullmatch(r"L(\d+)", fragment)
+    return lines is not None and path.is_file() and int(lines[1]) <= len(path.read_text(encoding="utf-8").splitlines())
+
+
+def _links(text: str) -> Iterator[str]:
+    for token in _tokens(text):
+        if token.type == "link_open":
+            yield str(token.attrs["href"])
+        elif token.type == "image":
+            yield str(token.attrs["src"])
+        elif token.type in ("html_inline", "html_block"):
+            yield from map(html.unescape, _HREF.findall(token.content))
+
+
+def _anchors(text: str) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    tokens = list(_markdown.parse(text))
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open":
+            inline = tokens[index + 1]
+            plain = "".join(c.content for c in inline.children or () if c.type in ("text", "code_inline"))
+            name = slug(plain)
+            number = seen.get(name, 0)
+            seen[name] = number + 1
+            yield f"{name}-{number}" if number else name
+    for token in _tokens(text):
+        if token.type in ("html_inline", "html_block"):
+            yield from _ID.findall(token.content)
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    for token in _markdown.parse(text):
+        yield token
+        yield from token.children or ()
