@@ -20,7 +20,7 @@ from matrix.wire.recorder import DECODERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matrix.wire.event import Event
+    from matrix.wire.event import Event, Message, Sender
     from matrix.wire.fuzz import Conversation
 
 CONVERSATIONS = sorted(fuzz.CORPUS.glob("*.hex"))
@@ -392,3 +392,26 @@ def test_a_phrase_is_one_printable_line(name: str, kind: str) -> None:
 def test_a_statement_that_sets_a_password_is_kept_without_it(statement: str, kept: str) -> None:
     *_, event = fuzz.decode(MySQLDecoder(), [*mysql_login(), ("client", query(statement))])
     assert event["detail"]["text"] == kept
+
+
+# The fuzzer
+
+
+def test_the_fuzzer_says_how_much_it_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fuzz.main(["--seconds", "0.2"]) == 0
+    assert "no violation" in capsys.readouterr().out
+
+
+def test_the_fuzzer_finds_a_decoder_that_raises(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class RaisesOnQuit(MySQLDecoder):
+        def feed(self, sender: Sender, data: bytes, at: float) -> list[Message]:
+            assert data[4:] != b"\1", "on purpose"
+            return super().feed(sender, data, at)
+
+    monkeypatch.setitem(DECODERS, "mariadb", RaisesOnQuit)
+    assert fuzz.main(["--seconds", "20"]) == 1
+    seed = capsys.readouterr().err.split()[1]
+    with pytest.raises(AssertionError, match="on purpose"):
+        fuzz.main(["--seed", seed])

@@ -432,3 +432,26 @@ def test_a_decoder_that_fails_is_recorded_as_such() -> None:
     first, second = record.result().events
     assert describe(first) == "3 bytes not decoded (the decoder failed: ZeroDivisionError: on purpose)"
     assert second["length"] == 2
+
+
+# Used by many cells at once
+
+
+def test_cells_in_many_threads_do_not_disturb_each_other(relay: Relay, short_folder: Path) -> None:
+    def cell(number: int) -> list[bytes]:
+        folder = short_folder / str(number)
+        folder.mkdir()
+        said = []
+        for _ in range(5):
+            ends = Ends(relay, ("tcp", "unix")[number % 2], folder)
+            ends.client.sendall(b"%d" % number)
+            ends.client.close()
+            said.append(receive_all(ends.server))
+            ends.server.close()
+            assert sum(event["length"] for event in ends.record().events) == len(said[-1])
+            ends.close()
+            (folder / "server").unlink(missing_ok=True)
+        return said
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(cell, range(8))) == [[b"%d" % number] * 5 for number in range(8)]

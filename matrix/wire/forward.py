@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from matrix.wire.event import Sender
 
 _CHUNK = 1 << 16
-_UNDECODED_LIMIT = 4 << 20  # bytes that may wait to be decoded
+_UNDECODED_BYTES = 1 << 20  # that may wait to be decoded
+_UNDECODED_PIECES = 2000
 _DRAIN_LIMIT = 4 << 20  # bytes read from a broken socket
 _BACKLOG = 1024
+_LULL = 1  # milliseconds without traffic before decoding begins
 _RETRY = 0.005  # seconds, while a server's Unix socket has no room in its backlog
 _PARENT_CHECK = 1.0  # seconds
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: reset at close
@@ -139,14 +141,18 @@ class Forwarder:
         """Serve until the control's end, or until the parent process is gone."""
         self._register(self._control, self._read_control)
         parent_checked = time.monotonic()
+        idle = True
         while self._running:
-            ready = self._poll.poll(self._patience())
+            ready = self._poll.poll(self._patience(idle=idle))
+            idle = not ready
             for number, events in ready:
                 handler = self._handlers.get(number)
                 if handler:  # an earlier one of this round may have closed it
                     handler(events)
-            if not ready or self._bytes_to_decode > _UNDECODED_LIMIT:
-                self._decode(everything=bool(ready))
+            if idle and self._to_decode:
+                self._decode_next()
+            while self._bytes_to_decode > _UNDECODED_BYTES or len(self._to_decode) > _UNDECODED_PIECES:
+                self._decode_next()
             if self._retries:
                 self._retry()
             if self._closing:
@@ -159,10 +165,10 @@ class Forwarder:
             if entry.path:
                 entry.path.unlink(missing_ok=True)
 
-    def _patience(self) -> float:
-        """Milliseconds that poll may wait."""
+    def _patience(self, *, idle: bool) -> float:
+        """Milliseconds that poll may wait: an answer comes sooner than a decoder is done."""
         if self._to_decode:
-            return 0
+            return 0 if idle else _LULL
         seconds = _RETRY if self._retries else _PARENT_CHECK
         for closing in self._closing:
             seconds = min(seconds, closing.deadline - time.monotonic())
@@ -181,14 +187,11 @@ class Forwarder:
     def _later(self, record: Callable[..., None], *arguments: Any, **detail: Any) -> None:
         self._to_decode.append((record, arguments, detail))
 
-    def _decode(self, *, everything: bool) -> None:
-        while self._to_decode:
-            record, arguments, detail = self._to_decode.popleft()
-            record(*arguments, **detail)
-            if not detail and len(arguments) == 3 and isinstance(arguments[1], bytes):
-                self._bytes_to_decode -= len(arguments[1])
-            if not everything:
-                return
+    def _decode_next(self) -> None:
+        record, arguments, detail = self._to_decode.popleft()
+        record(*arguments, **detail)
+        if len(arguments) == 3 and isinstance(arguments[1], bytes):
+            self._bytes_to_decode -= len(arguments[1])
 
     # Requests
 
@@ -255,7 +258,8 @@ class Forwarder:
                 for pair in list(entry.open_pairs):
                     self._drop(pair)
             self._closing.remove(closing)
-            self._decode(everything=True)
+            while self._to_decode:
+                self._decode_next()
             self._answer(closing.request, [recorder.result().as_json() for recorder in entry.recorders])
 
     def _drop(self, pair: _Pair) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from matrix.wire.decoder import Decoder, Lane
 from matrix.wire.event import Message, message_text, statement_text, value_text
-from matrix.wire.framer import Framer
+from matrix.wire.framer import CAPTURE, Framer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,6 +194,31 @@ class MySQLDecoder(Decoder):
                     self._from_client(packet)
                 else:
                     self._from_server(packet)
+                    if self._reply and self._reply.stage == "rows":
+                        position = self._read_more_rows(self._reply, data, position, at)
+        return position
+
+    def _read_more_rows(self, reply: _Reply, data: bytes, position: int, at: float) -> int:
+        """Consume the whole rows that follow a row, which may be very many, and look only at the last."""
+        message = reply.message
+        if message is None or not message.detail["rows"]:
+            return position
+        start = last = position
+        rows = 0
+        while position + 4 < len(data):
+            end = position + 4 + int.from_bytes(data[position : position + 3], "little")
+            whole = position + 4 < end <= len(data) and end - position - 4 < _CONTINUED
+            # The end of the rows and errors are for the ordinary way, and so is a number out of order.
+            if not whole or data[position + 3] != self._next_seq or data[position + 4] >= 0xFE:
+                break
+            self._next_seq = (self._next_seq + 1) & 0xFF
+            rows += 1
+            last, position = position, end
+        if rows:
+            message.length += position - start
+            message.detail["rows"] += rows
+            message.detail["last"] = self._first_value(reply, data[last + 4 : min(position, last + 4 + CAPTURE)])
+            message.seen_until(at)
         return position
 
     def _join(self, lane: Lane, frame: Frame) -> _Packet | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from matrix.wire.decoder import Decoder, Lane
 from matrix.wire.event import Message, message_text, statement_text, value_text
-from matrix.wire.framer import MALFORMED, Frame, Framer
+from matrix.wire.framer import CAPTURE, MALFORMED, Frame, Framer
 from matrix.wire.tls import HANDSHAKE_BYTE
 
 if TYPE_CHECKING:
@@ -183,6 +183,28 @@ class PostgreSQLDecoder(Decoder):
             self._from_client(frame)
         else:
             self._from_server(frame)
+            if lane.run:
+                position = self._read_more_rows(lane, data, position, at)
+        return position
+
+    def _read_more_rows(self, lane: Lane, data: bytes, position: int, at: float) -> int:
+        """Consume the whole rows that follow a row, which may be very many, and look only at the last."""
+        run = lane.run
+        if run is None or run.name != "DataRow":
+            return position
+        start = last = position
+        rows = 0
+        while data[position : position + 1] == b"D" and position + 5 <= len(data):
+            end = position + 1 + int.from_bytes(data[position + 1 : position + 5], "big")
+            if not position + 5 <= end <= len(data):
+                break
+            rows += 1
+            last, position = position, end
+        if rows:
+            run.length += position - start
+            run.detail["rows"] += rows
+            run.detail["last"] = self._first_value(data[last + 5 : min(position, last + 5 + CAPTURE)])
+            run.seen_until(at)
         return position
 
     def _send(self, lane: Lane, frame: Frame, name: str, size: int, **detail: Any) -> Message:
