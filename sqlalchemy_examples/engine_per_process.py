@@ -1,0 +1,61 @@
+"""Every process makes its own engine when it first needs one.
+
+Remedy. The engine is asked for by a function that remembers one per pid, so a forked process, which inherits
+the memory, makes another. Nobody uses, closes or drops the parent's: it stays where it is remembered, and the
+parent keeps its session. It costs a `getpid()` per use, and the child the memory and descriptors of the
+inherited pool. It holds as long as the child leaves as `multiprocessing` children do (`os._exit`): an
+interpreter that exits deallocates what is remembered, which with mysqlclient ends the parent's session after
+all. Code must ask for the engine each time: one kept in a variable is the parent's.
+
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
+pool_closed_in_child,
+pool_disposed_without_closing
+"""
+
+import functools
+import multiprocessing
+import os
+
+from sqlalchemy import create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, wait_for
+
+# The pattern.
+
+
+def engine():
+    """Return this process's engine."""
+    return _engine(os.getpid())
+
+
+@functools.cache
+def _engine(pid):
+    return create_engine(DATABASE_URL)
+
+
+# What happens.
+
+
+def start_worker(work, *args):
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def child(number):
+    look_up(engine(), number)
+    look_up(engine(), number + 1)
+
+
+def main():
+    prepare()
+    look_up(engine(), 1)
+    workers = [start_worker(child, 101), start_worker(child, 201)]
+    look_up(engine(), 2)
+    for worker in workers:
+        wait_for(worker)
+    look_up(engine(), 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The pool compares pids at every checkout, and replaces a connection that another process opened.
+
+Remedy. The fourth of the approaches in SQLAlchemy's manual. The `connect` event writes the pid down; the
+`checkout` event compares, empties the pool's entry without closing the connection, and raises
+`DisconnectionError`, upon which the pool opens another. With PyMySQL and psycopg the parent keeps its
+session. With mysqlclient it does not: the connection that the entry lets go of is deallocated, and
+mysqlclient says goodbye then (`COM_QUIT`); use `discarded_at_fork` there. It costs a `getpid()` per checkout.
+What is checked out while the process forks is not checked again.
+https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
+
+Remedy for: shared_in_turn, shared_at_once, pool_inherited
+"""
+
+import multiprocessing
+import os
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DisconnectionError
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, wait_for
+
+# The pattern.
+
+engine = create_engine(DATABASE_URL)
+
+
+@event.listens_for(engine, "connect")
+def note_owner(dbapi_connection, entry):
+    """Write down which process opened the connection."""
+    entry.info["pid"] = os.getpid()
+
+
+@event.listens_for(engine, "checkout")
+def check_owner(dbapi_connection, entry, checkout):
+    """Have the pool replace a connection that another process opened, without closing it."""
+    if entry.info["pid"] != os.getpid():
+        entry.dbapi_connection = checkout.dbapi_connection = None
+        raise DisconnectionError(f"opened by process {entry.info['pid']}, asked for in {os.getpid()}")
+
+
+# What happens.
+
+
+def start_worker(work, *args):
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def child():
+    look_up(engine, 101)
+
+
+def main():
+    prepare()
+    look_up(engine, 1)
+    wait_for(start_worker(child))
+    look_up(engine, 2)
+    look_up(engine, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The child takes a new pool, closes nothing, and keeps a reference to the old one.
+
+Remedy. `engine.dispose(close=False)`, which SQLAlchemy's manual recommends for the child, lets go of the
+inherited pool without closing it, and mysqlclient says goodbye when a connection is deallocated. Kept in a
+list, the old pool is never deallocated: nothing is said, on any driver, and the parent keeps its session. It
+costs the child the memory and descriptors of the inherited pool. It holds as long as the child leaves as
+`multiprocessing` children do (`os._exit`): an interpreter that exits deallocates what was kept, which with
+mysqlclient ends the parent's session after all.
+https://docs.sqlalchemy.org/en/21/core/connections.html#sqlalchemy.engine.Engine.dispose.params.close
+
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
+pool_closed_in_child, pool_disposed_without_closing
+"""
+
+import gc
+import multiprocessing
+
+from sqlalchemy import Pool, create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for
+
+# The pattern.
+
+engine = create_engine(DATABASE_URL)
+kept: list[Pool] = []
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def leave_inherited():
+    """First thing in the worker: take a new pool, and see to it that the old one is not deallocated."""
+    kept.append(engine.pool)
+    engine.dispose(close=False)
+
+
+# What happens.
+
+
+def child():
+    step("dispose", leave_inherited)
+    step("collect", gc.collect)
+    look_up(engine, 101)
+
+
+def main():
+    prepare()
+    look_up(engine, 1)
+    wait_for(start_worker(child))
+    look_up(engine, 2)
+    look_up(engine, 3)
+
+
+if __name__ == "__main__":
+    main()
