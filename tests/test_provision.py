@@ -163,8 +163,9 @@ def test_a_built_driver_needs_nothing_but_its_wheel(
     assert done.note == ""
     install(environment, done.install)
     assert ask(driver, environment).install == [], "it is there and works"
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "emptied"))
-    assert ask(driver, environment).install == [], "it depends on no cache"
+    with monkeypatch.context() as patch:
+        patch.setenv(cache.VARIABLE, str(tmp_path / "emptied"))
+        assert ask(driver, environment).install == [], "it depends on no cache"
 
     (module,) = environment.parent.parent.glob("lib/python*/site-packages/MySQLdb/_mysql*.so")
     linked = subprocess.run(["ldd", module], capture_output=True, text=True, check=True).stdout

