@@ -1,0 +1,61 @@
+"""Children that are spawned inherit nothing, neither directly nor through a fork server.
+
+Remedy. With the start method `spawn` a child is a new interpreter; with `forkserver` it is forked from a
+server that was started as one, before it held anything. Neither has the parent's sockets, so nobody has to
+close, discard or remember anything, whatever the driver. Each child pays for an interpreter, its imports and
+Django's set-up: tenths of a second, where a fork takes milliseconds, and arguments must be picklable. The
+main module is imported again in the child, hence `if __name__ == "__main__"`; what it would have set up under
+that line, the child has not. Models cannot be imported before Django is set up, and unpickling a function
+imports its module: hence the work is named by its path.
+https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
+
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
+closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading,
+forked_with_threads, pool_inherited, pool_closed_in_child
+"""
+
+import multiprocessing
+
+import django
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from django_examples.helper import insert, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+def start_worker(method, path, *args):
+    """Run the function at a dotted path in a new process, by `spawn` or `forkserver`."""
+    process = multiprocessing.get_context(method).Process(target=run, args=(path, *args))
+    process.start()
+    return process
+
+
+def run(path, *args):
+    """First thing in the child: set Django up, for the process is new; DJANGO_SETTINGS_MODULE is inherited."""
+    django.setup()
+    import_string(path)(*args)
+
+
+# What happens.
+
+
+def child(number):
+    look_up(number)
+
+
+def main():
+    prepare()
+    step("begin", transaction.set_autocommit, False)
+    look_up(1)
+    insert(1001)
+    wait_for(start_worker("spawn", f"{__package__}.spawned_children.child", 101))
+    look_up(2)
+    wait_for(start_worker("forkserver", f"{__package__}.spawned_children.child", 201))
+    look_up(3)
+    step("commit", transaction.commit)
+
+
+if __name__ == "__main__":
+    main()
