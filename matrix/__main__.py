@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from matrix import catalogue, observations, table
+from matrix import catalogue, observations, show, table
 from matrix.errors import MatrixError
 from matrix.files import write_text
 from matrix.run import DEADLINE, Options, Report, cores, run
@@ -106,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
         "results", nargs="*", type=Path, metavar="DIR", help="folders of results (default: matrix/results)"
     )
 
+    add = commands.add_parser("show", help="show one cell: what happened, in which order, and why")
+    add.set_defaults(command=_show)
+    add.add_argument("cell", metavar="ID", help="a cell's id, or a glob that matches one")
+    _add_show_options(add)
+
     add = commands.add_parser("compare", help="check that other results show what the committed ones show")
     add.set_defaults(command=_compare)
     add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of results")
@@ -147,6 +152,9 @@ def _drivers(names: list[str] | None) -> tuple[str, ...]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.show:
+        options.cell, options.results = options.show, options.output
+        return _show(options)
     drivers = tuple(_drivers(options.driver)) if options.driver or not options.list else tuple(catalogue.drivers())
     if options.list:
         for cell in catalogue.select(options.only, catalogue.cells()):
@@ -245,6 +253,17 @@ def _summary(options: argparse.Namespace) -> int:
 def _table(options: argparse.Namespace) -> int:
     found = _read(options.results or [observations.RESULTS])
     print(table.terminal(found.values(), colour=_colour()))
+    return 0
+
+
+def _add_show_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people or for machines")
+    parser.add_argument("--results", type=Path, default=observations.RESULTS, metavar="DIR", help="results to read")
+
+
+def _show(options: argparse.Namespace) -> int:
+    found = show.find(options.results, options.cell)
+    print(show.as_json(found) if options.format == "json" else show.as_text(found, colour=_colour()))
     return 0
 
 

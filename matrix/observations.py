@@ -15,11 +15,12 @@ from matrix.files import write_text
 from matrix.judge import OUTCOMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
 #: Raised by one whenever a reader of older files would misunderstand newer ones, or the other way round.
 FORMAT = 1
+EVIDENCE_FORMAT = 1
 RESULTS = ROOT / "matrix" / "results"
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -214,6 +215,46 @@ def write(path: Path, driver: str, observations: Iterable[Mapping[str, Any]]) ->
         place = "/".join(str(part) for part in problem.absolute_path)
         raise MatrixError(f"{_show(path)}: not written, {place}: {problem.message[:300]}")
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_evidence(
+    folder: Path, evidence: Mapping[str, dict[str, Any]], *, changed: Iterable[str], current: Collection[str]
+) -> None:
+    """Write the timelines of the cells in `changed` into `<folder>/<stack>/<example>.json`, and keep the others.
+
+    What is there of cells that are not in `current` any more is dropped. Raises MatrixError where it cannot be written.
+    """
+    by_file: dict[Path, dict[str, dict[str, Any]]] = {}
+    for key in changed:
+        if key in evidence:
+            by_file.setdefault(_evidence_path(folder, key), {})[key] = evidence[key]
+    for path, cells in by_file.items():
+        kept = {key: value for key, value in _read_evidence_file(path).items() if key in current}
+        data = {"format": EVIDENCE_FORMAT, "cells": dict(sorted((kept | cells).items()))}
+        write_text(path, json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{") + "\n")
+
+
+def read_evidence(folder: Path, key: str) -> dict[str, Any] | None:
+    """Return a cell's timeline from a folder of results, None where there is none (see `matrix.evidence`)."""
+    return _read_evidence_file(_evidence_path(folder / key.split("/")[2], key)).get(key)
+
+
+def _evidence_path(folder: Path, key: str) -> Path:
+    stack, example = key.split("/")[:2]
+    return folder / stack / f"{example}.json"
+
+
+def _read_evidence_file(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise MatrixError(f"{_show(path)}: cannot be read: {error}; delete it and run again") from None
+    if not isinstance(data, dict) or data.get("format") != EVIDENCE_FORMAT:
+        raise MatrixError(f"{_show(path)}: not a timeline that this version reads; delete it and run again")
+    cells: dict[str, dict[str, Any]] = data["cells"]
+    return cells
 
 
 def check_writable(folder: Path) -> None:

@@ -130,7 +130,12 @@ class _Builder:
         if problem := _cannot_compile(answer):
             return self._stand_in(answer, problem)
         if flags := self._system_flags():
-            return Provision(self._install(answer, self._requirement, flags, self._build_plainly))
+
+            def fill(folder: Path) -> None:
+                self._report(f"building {self._requirement} against the system's {self._headers}")
+                self._pip_wheel(folder, flags)
+
+            return Provision(self._install(answer, self._requirement, json.dumps(flags), fill))
         try:
             apt.require_tools()
         except MissingError as error:
@@ -200,28 +205,31 @@ class _Builder:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MatrixError(f"{self._python} is not a Python that runs: {error}") from error
 
-    def _system_flags(self) -> str:
-        """Return what the system says about its installed C library, or nothing if its headers are not installed."""
-        asked = [
-            ["pkg-config", "--cflags", "--libs", "--modversion", name] for name in _pkg_config_names(self._headers)
-        ]
-        asked += [[name, "--version", "--cflags", "--libs"] for name in CONFIG_PROGRAMS]
-        for command in asked:
+    def _system_flags(self) -> dict[str, str]:
+        """Return the variables that tell the build of the system's C library; none if its headers are not installed.
+
+        The user's own come first, then pkg-config's answer, then that of the library's own program.
+        """
+        variables = [f"{self._distribution.upper()}_{kind}" for kind in ("CFLAGS", "LDFLAGS")]
+        if all(name in os.environ for name in variables):
+            return {name: os.environ[name] for name in variables}
+        asked = [["pkg-config", name] for name in _pkg_config_names(self._headers)]
+        for command in [*asked, *([name] for name in CONFIG_PROGRAMS)]:
             if shutil.which(command[0]):
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode == 0:
-                    return done.stdout
-        return ""
+                answers = [
+                    subprocess.run([*command, option], capture_output=True, text=True, check=False)
+                    for option in ("--cflags", "--libs")
+                ]
+                if not any(answer.returncode for answer in answers):
+                    # An empty answer is right where the headers are in the compiler's own folders.
+                    return dict(zip(variables, (answer.stdout.strip() or "-O2" for answer in answers), strict=True))
+        return {}
 
     def _download(self, folder: Path) -> None:
         self._report(f"fetching {self._instead}")
         wheel = pip.download(self._instead, folder / "wheel", interpreter=self._python)
         wheel.rename(folder / wheel.name)
         shutil.rmtree(folder / "wheel")
-
-    def _build_plainly(self, folder: Path) -> None:
-        self._report(f"building {self._requirement} against the system's {self._headers}")
-        self._pip_wheel(folder, {})
 
     def _build_unpacked(self, folder: Path) -> None:
         unpacked = folder / "unpacked"
@@ -240,9 +248,12 @@ class _Builder:
         self._pip_wheel(
             folder,
             {
-                f"{self._distribution.upper()}_CFLAGS": f"-I{include}",
+                # Folders by variables of the compiler's: a space in their paths would end an option.
+                "CPATH": str(include),
+                "LIBRARY_PATH": str(library.parent),
+                f"{self._distribution.upper()}_CFLAGS": "-O2",
                 # The loader looks beside the extension module, which is where the library is put next.
-                f"{self._distribution.upper()}_LDFLAGS": f"-L{library.parent} -l{name} -Wl,-rpath,$ORIGIN",
+                f"{self._distribution.upper()}_LDFLAGS": f"-l{name} -Wl,-rpath,$ORIGIN",
             },
         )
         bundled = {library.name: library.resolve()}

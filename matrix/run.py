@@ -20,7 +20,8 @@ from matrix.catalogue import ROOT, Cell
 from matrix.cell import BrokenCellError, database_name, obstacle, run_cell
 from matrix.claims import Claim, claims, update
 from matrix.errors import MatrixError
-from matrix.judge import OUTCOMES, Verdict, judge, worst
+from matrix.evidence import timeline
+from matrix.judge import OUTCOMES, Run, Verdict, judge, worst
 from matrix.progress import Progress
 from matrix.servers import Server, Unavailable, observer, running, title
 from matrix.versions import installed, versions
@@ -58,6 +59,7 @@ class Report:
     """What came of a run: an observation a cell, cells that are not as claimed, and cells that could not be judged."""
 
     observations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    evidence: dict[str, dict[str, Any]] = field(default_factory=dict)
     deviations: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
@@ -105,7 +107,7 @@ def run(options: Options) -> Report:
             found = {name: server for name, server in servers.items() if isinstance(server, Server)}
             report.servers = [f"{title(name)} {server.version} ({server.origin})" for name, server in found.items()]
             report.unavailable = {n: s.reason for n, s in servers.items() if isinstance(s, Unavailable)}
-            verdicts = _run_cells(chosen, wanted, found, claimed, options, warden, report)
+            verdicts, shown = _run_cells(chosen, wanted, found, claimed, options, warden, report)
             for cell in chosen:
                 claim = claimed.get(cell)
                 if cell.server in report.unavailable:
@@ -117,6 +119,9 @@ def run(options: Options) -> Report:
                     report.observations[cell.id] = _observation(cell, verdicts[cell], seen, claim)
     report.seconds = time.monotonic() - began
 
+    for cell, evidence in shown.items():
+        if cell.id in report.observations:
+            report.evidence[cell.id] = timeline(evidence)
     for name, old in earlier.items():
         current = {cell.id for cell in catalogue.cells() if cell.driver == name}
         kept = {key: value for key, value in old.items() if key in current}
@@ -126,6 +131,8 @@ def run(options: Options) -> Report:
             if value["driver"] == name
         }
         observations.write(options.output / f"{name}.json", name, (kept | new).values())
+        changed = [key for key in new if new[key] is not old.get(key)]
+        observations.write_evidence(options.output / name, report.evidence, changed=changed, current=current)
     if options.update:
         for name in wanted:
             report.reviewed.append(str(update(name, _observed(report, chosen, name)).relative_to(ROOT)))
@@ -155,8 +162,8 @@ def _run_cells(
     options: Options,
     warden: Warden,
     report: Report,
-) -> dict[Cell, list[Verdict]]:
-    """Run every cell as often as it is to be run, and return its verdicts."""
+) -> tuple[dict[Cell, list[Verdict]], dict[Cell, Run]]:
+    """Run every cell as often as it is to be run; return its verdicts, and its first run with the worst of them."""
     tasks: list[Cell] = []
     for cell in chosen:
         if cell.server in servers and obstacle(cell, servers[cell.server]) is None:
@@ -170,6 +177,7 @@ def _run_cells(
         )
     )
     verdicts: dict[Cell, list[Verdict]] = {cell: [] for cell in chosen}
+    shown: dict[Cell, Run] = {}
     numbers = iter(range(len(tasks)))
     lock = threading.Lock()
     stopping = threading.Event()
@@ -203,6 +211,9 @@ def _run_cells(
             verdict = judge(result)
             odd = cell not in claimed or verdict.outcome not in claimed[cell].outcomes
             with lock:
+                so_far = [other.outcome for other in verdicts[cell]]
+                if worst([*so_far, verdict.outcome]) not in so_far:
+                    shown[cell] = result
                 verdicts[cell].append(verdict)
                 report.runs += 1
         except (BrokenCellError, MatrixError, RelayError, OSError) as error:
@@ -231,7 +242,7 @@ def _run_cells(
             stopping.set()
             groups.kill_all()
             raise
-    return verdicts
+    return verdicts, shown
 
 
 @contextlib.contextmanager

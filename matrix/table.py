@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from matrix.catalogue import STACKS, TRANSPORTS
 from matrix.judge import OUTCOMES, worst
 
@@ -25,9 +29,8 @@ SIGNS = {
     "works": "✓",
     "not applicable": "-",
 }
-_COLOURS = {"‼": "1;31", "✖": "35", "✗": "33", "~": "36", "✓": "32", "-": "2"}
-
-Observations = "Mapping[str, dict[str, Any]]"
+#: A style of the terminal for each sign; the signs differ too, for those who see no colours.
+COLOURS = {"‼": "bold red", "✖": "magenta", "✗": "yellow", "~": "cyan", "✓": "green", "-": "dim"}
 
 
 def phrase(observations: Iterable[dict[str, Any]]) -> str:
@@ -90,29 +93,29 @@ class Grid:
         return rows
 
 
-def terminal(observations: Iterable[dict[str, Any]], *, colour: bool) -> str:
-    """Return the table and its legend as lines of text, coloured where wished."""
+def terminal(observations: Iterable[dict[str, Any]], *, colour: bool, width: int | None = None) -> str:
+    """Return the table and its legend as lines of text, coloured where wished; `width` in columns, if limited."""
     grid = Grid(observations)
-    head = ["example", "stack", *grid.drivers]
-    body: list[list[str]] = []
-    signs: list[list[str]] = []
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("example", "stack", *grid.drivers):
+        table.add_column(name, no_wrap=width is None, overflow="fold")
+    seen = set()
     for example in grid.examples:
         for number, (stacks, columns) in enumerate(grid.rows(example)):
             everywhere = len(stacks) == len(grid.stacks(example)) > 1
-            stack = "all" if everywhere else ", ".join(stacks)
-            body.append([example if number == 0 else "", stack, *map(phrase, columns)])
-            signs.append(["", "", *map(sign, columns)])
-    widths = [max(len(row[i]) + (2 if i > 1 else 0) for row in [head, *body]) for i in range(len(head))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(head, widths, strict=True)).rstrip()]
-    for row, marks in zip(body, signs, strict=True):
-        parts = []
-        for text, mark, width in zip(row, marks, widths, strict=True):
-            shown = f"{mark} {text}" if mark.strip() and text else text
-            padded = shown.ljust(width)
-            parts.append(f"\x1b[{_COLOURS[mark]}m{padded}\x1b[0m" if colour and mark in _COLOURS and text else padded)
-        lines.append("  ".join(parts).rstrip())
-    seen = {o["outcome"] for row in grid.examples for s in STACKS for d in grid.drivers for o in grid.at(row, s, d)}
-    return "\n".join([*lines, "", *legend(seen)])
+            table.add_row(
+                example if number == 0 else "",
+                "all" if everywhere else ", ".join(stacks),
+                *(
+                    Text(f"{sign(cells)} {phrase(cells)}".strip(), style=COLOURS.get(sign(cells), ""))
+                    for cells in columns
+                ),
+            )
+            seen |= {cell["outcome"] for cells in columns for cell in cells}
+    console = Console(width=width or 1000, force_terminal=colour, color_system="standard" if colour else None)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), "", *legend(seen)])
 
 
 def legend(seen: Iterable[str]) -> list[str]:
