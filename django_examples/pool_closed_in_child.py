@@ -6,7 +6,8 @@ takes: they hold one server session, and no error says so. Without TLS each is a
 With TLS each process counts the encrypted records for itself: the child's question is refused with "bad record
 mac", and the session is over for both.
 
-The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.py.
+The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.py. The wrapper's attribute `pool`,
+used here to fill the pool before the fork, is not documented (Django 5.2.19).
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
 Drivers: psycopg
@@ -32,7 +33,7 @@ def start_worker(work, *args):
 
 def open_pool():
     """Open the pool of the alias `pooled`, which settings.py configures, before the first request needs it."""
-    pool = connections["pooled"].pool
+    pool = connections["pooled"].pool  # type: ignore[attr-defined]  # PostgreSQL's alone have one
     pool.open()
     pool.wait()
 

@@ -39,8 +39,12 @@ def descriptor(connection: pymysql.Connection) -> int:
 
 
 def transaction_state(connection: pymysql.Connection) -> str:
-    """Return what the server said of the transaction in the last reply this process read; sends nothing."""
-    in_transaction = connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
+    """Return what the server said of the transaction in the last reply this process read; sends nothing.
+
+    `server_status` is not documented; read in PyMySQL 1.2.4.
+    """
+    status = connection.server_status  # type: ignore[attr-defined]  # the stubs leave it out
+    in_transaction = status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
     autocommit = "on" if connection.get_autocommit() else "off"
     return f"{'in transaction' if in_transaction else 'no transaction'}, autocommit {autocommit}"
 
