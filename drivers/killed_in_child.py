@@ -1,0 +1,52 @@
+"""The child ends the inherited connection at the level of its descriptor, abruptly, with no goodbye.
+
+Hazard. A socket that is shut down (`shutdown(2)`) is shut down for every process that holds a descriptor of it; closing
+a descriptor (`close(2)`) concerns only the process that does it. No driver has a say: the parent has lost its session,
+and on the server the program seems to have vanished without a goodbye. A finaliser that shuts down instead of closing
+does the same to its users.
+
+Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
+"""
+
+import multiprocessing
+import os
+import socket
+
+from drivers.helper import connect, driver, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def shut_down(descriptor):
+    """First thing in the worker: shut the inherited socket down, so that the driver cannot send a goodbye on it."""
+    with socket.socket(fileno=os.dup(descriptor)) as inherited:
+        inherited.shutdown(socket.SHUT_RDWR)
+
+
+# What happens.
+
+
+def child(inherited):
+    step("shut down", shut_down, driver.descriptor(inherited))
+    own = connect()
+    look_up(own, 101)
+
+
+def main():
+    prepare()
+    connection = connect()
+    look_up(connection, 1)
+    wait_for(start_worker(child, connection))
+    look_up(connection, 2)
+    look_up(connection, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The child touches nothing and dies of an exception that nobody handles.
+
+Hazard. An unhandled exception ends a program by the same way as `sys.exit()`: it deallocates what it holds, the
+engine's connection included, and mysqlclient says goodbye when a connection object is deallocated (`mysql_close()`,
+`COM_QUIT`): the server ends the parent's session. So one failed job in a worker costs the parent its connection.
+PyMySQL's finaliser only closes the child's copy of the descriptor, and psycopg's leaves a connection alone in a process
+that did not open it: with these two the parent notices nothing. In a `multiprocessing` child an exception is caught and
+the child leaves by `os._exit()`, which deallocates nothing.
+
+Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
+"""
+
+import os
+
+from sqlalchemy import create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which ends when the work is done."""
+    pid = os.fork()
+    if pid == 0:
+        work(*args)
+        os._exit(0)
+    return pid
+
+
+# What happens.
+
+
+def child():
+    step("work", sum, range(1000))
+    raise RuntimeError("the work failed")
+
+
+def main():
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    look_up(engine, 1)
+    wait_for(start_worker(child))
+    look_up(engine, 2)
+    look_up(engine, 3)
+
+
+if __name__ == "__main__":
+    main()
