@@ -47,6 +47,7 @@ def main():
     prepare()
     block = ExitStack()
     step("begin", block.enter_context, transaction.atomic())
+    look_up(1)
     insert(1001)
     show_transaction()
     wait_for(start_worker(child))
@@ -54,6 +55,7 @@ def main():
     step("commit", block.close)
     show_transaction()
     insert(1002)
+    look_up(2)
 
 
 if __name__ == "__main__":

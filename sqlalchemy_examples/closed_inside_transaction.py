@@ -52,6 +52,7 @@ def main():
     prepare()
     engine = create_engine(DATABASE_URL)
     session = Session(engine)
+    look_up(session, 1)
     insert(session, 1001)
     show_transaction(session)
     wait_for(start_worker(child, session, engine))
@@ -61,6 +62,7 @@ def main():
     step("rollback", session.rollback)
     insert(session, 1002)
     step("commit", session.commit)
+    look_up(session, 2)
 
 
 if __name__ == "__main__":
