@@ -157,8 +157,8 @@ class _Builder:
     ) -> list[str]:
         """Return the arguments that install the wheel of one recipe, made now if it is not in the cache.
 
-        There are none if the wheel is installed already and works. It is installed by force otherwise: an
-        installer would leave another build of the same version in its place.
+        Where it is installed already and works, the requirement alone, which is met then. It is installed by force
+        otherwise: an installer would leave another build of the same version in its place.
         """
         key = hashlib.sha256(f"{requirement} {answer['tag']} {answer['include']} {against}".encode())
         plain = re.split(r"[^-\w]", requirement)[0]
@@ -166,7 +166,7 @@ class _Builder:
         if f"{name} {answer['digest']}" in answer["marks"]:
             problem = self._broken()
             if not problem:
-                return []
+                return [requirement]
             # What it is linked to has gone since.
             self._report(f"making {requirement} again: {problem}")
             cache.discard(name)
@@ -205,12 +205,16 @@ class _Builder:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MatrixError(f"{self._python} is not a Python that runs: {error}") from error
 
+    def _variables(self) -> list[str]:
+        """Return the names of the variables the driver's build takes its flags from."""
+        return [f"{self._distribution.upper().replace('-', '_')}_{kind}" for kind in ("CFLAGS", "LDFLAGS")]
+
     def _system_flags(self) -> dict[str, str]:
         """Return the variables that tell the build of the system's C library; none if its headers are not installed.
 
         The user's own come first, then pkg-config's answer, then that of the library's own program.
         """
-        variables = [f"{self._distribution.upper()}_{kind}" for kind in ("CFLAGS", "LDFLAGS")]
+        variables = self._variables()
         if all(name in os.environ for name in variables):
             return {name: os.environ[name] for name in variables}
         asked = [["pkg-config", name] for name in _pkg_config_names(self._headers)]
@@ -245,15 +249,16 @@ class _Builder:
         include = next(unpacked.glob("usr/include/*/mysql.h")).parent
         self._report(f"building {self._requirement}")
         name = self._headers.removeprefix("lib")
+        compile_flags, link_flags = self._variables()
         self._pip_wheel(
             folder,
             {
                 # Folders by variables of the compiler's: a space in their paths would end an option.
                 "CPATH": str(include),
                 "LIBRARY_PATH": str(library.parent),
-                f"{self._distribution.upper()}_CFLAGS": "-O2",
+                compile_flags: "-O2",
                 # The loader looks beside the extension module, which is where the library is put next.
-                f"{self._distribution.upper()}_LDFLAGS": f"-l{name} -Wl,-rpath,$ORIGIN",
+                link_flags: f"-l{name} -Wl,-rpath,$ORIGIN",
             },
         )
         bundled = {library.name: library.resolve()}

@@ -48,6 +48,15 @@ STAND_IN = {
 }
 
 
+def stand_in(folder: Path) -> Path:
+    """Write a wheel with a module that can be imported, and nothing else."""
+    wheel = folder / "some_static-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in STAND_IN.items():
+            archive.writestr(name, text)
+    return wheel
+
+
 def ask(driver: str, python: Path | str = sys.executable, **options: Any) -> Provision:
     with Warden() as warden:
         return provision.provision(driver, Path(python), lambda line: None, warden=warden, **options)
@@ -124,13 +133,9 @@ def test_a_driver_without_compiler_and_network_is_one_line(
 def test_where_nothing_can_be_built_a_prebuilt_wheel_stands_in_and_says_so(
     project: Path, environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lack: str
 ) -> None:
-    def download(requirement: str, folder: Path, **_: object) -> Path:
+    def download(requirement: str, folder: Path, **_: object) -> Path:  # as the real one's
         folder.mkdir()
-        wheel = folder / "some_static-1.0-py3-none-any.whl"
-        with zipfile.ZipFile(wheel, "w") as archive:
-            for name, text in STAND_IN.items():
-                archive.writestr(name, text)
-        return wheel
+        return stand_in(folder)
 
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(pip, "download", download)
@@ -149,7 +154,7 @@ def test_where_nothing_can_be_built_a_prebuilt_wheel_stands_in_and_says_so(
     assert "stands in for some-driver" in done.note
     install(environment, done.install)
     again = ask("some", environment, root=project)
-    assert again == Provision([], done.note)
+    assert again == Provision(["some-static"], done.note)
 
 
 # The real ones.
@@ -162,10 +167,12 @@ def test_a_built_driver_needs_nothing_but_its_wheel(
     done = ask(driver, environment)
     assert done.note == ""
     install(environment, done.install)
-    assert ask(driver, environment).install == [], "it is there and works"
+    met = ask(driver, environment).install
+    assert len(met) == 1, "it is there and works"
+    install(environment, met)  # without an index, which is not needed
     with monkeypatch.context() as patch:
         patch.setenv(cache.VARIABLE, str(tmp_path / "emptied"))
-        assert ask(driver, environment).install == [], "it depends on no cache"
+        assert ask(driver, environment).install == met, "it depends on no cache"
 
     (module,) = environment.parent.parent.glob("lib/python*/site-packages/MySQLdb/_mysql*.so")
     linked = subprocess.run(["ldd", module], capture_output=True, text=True, check=True).stdout
@@ -192,6 +199,38 @@ def test_a_built_driver_needs_nothing_but_its_wheel(
         assert json.loads(said.stdout) == {"tcp": "TCP/IP", "tls": "SSL/TLS", "unix": "Socket"}
 
 
+@pytest.mark.parametrize("program", ["pkg-config libnone", "none_config", ""])
+def test_the_systems_headers_are_used_where_there_are_any(
+    project: Path, environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
+) -> None:
+    built: list[dict[str, str]] = []
+
+    def build(self: object, folder: Path, variables: dict[str, str]) -> None:  # a method's signature
+        built.append(variables)
+        stand_in(folder)
+
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(provision, "CONFIG_PROGRAMS", ("none_config",))
+    monkeypatch.setattr(provision._Builder, "_pip_wheel", build)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "cc").symlink_to("/bin/true")
+    monkeypatch.setenv("CC", "cc")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    if program:
+        name, *first = program.split()
+        script = '#!/bin/sh\necho "found $*"\n'
+        (tmp_path / "bin" / name).write_text(script)
+        (tmp_path / "bin" / name).chmod(0o755)
+        words = " ".join(["found", *first])
+    else:
+        monkeypatch.setenv("SOME_DRIVER_CFLAGS", "found --cflags")
+        monkeypatch.setenv("SOME_DRIVER_LDFLAGS", "found --libs")
+        words = "found"
+    done = ask("some", environment, root=project)
+    assert done.note == ""
+    assert built == [{"SOME_DRIVER_CFLAGS": f"{words} --cflags", "SOME_DRIVER_LDFLAGS": f"{words} --libs"}]
+
+
 @pytest.mark.parametrize("driver", BUILT)
 def test_a_damaged_installation_is_replaced(driver: str, environment: Path) -> None:
     done = ask(driver, environment)
@@ -201,7 +240,7 @@ def test_a_damaged_installation_is_replaced(driver: str, environment: Path) -> N
     again = ask(driver, environment)
     assert again.install == done.install
     install(environment, again.install)
-    assert ask(driver, environment).install == []
+    assert len(ask(driver, environment).install) == 1
 
 
 @pytest.mark.parametrize("driver", BUILT)
