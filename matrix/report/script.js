@@ -1,0 +1,669 @@
+"use strict";
+// Filters the grid, moves in it by keys, and opens cells. Text from results is only ever set as text, never as HTML.
+(() => {
+  const $ = (selector, within = document) => within.querySelector(selector);
+  const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const grid = $("#grid"), form = $("#filters"), dialog = $("#cell");
+
+  /** Make an element: el("p", {class: "lead"}, "text", otherElement). */
+  function el(name, attributes = {}, ...children) {
+    return fill(document.createElement(name), attributes, children);
+  }
+  function svg(name, attributes = {}, ...children) {
+    return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+  }
+  function fill(element, attributes, children) {
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value !== null && value !== false && value !== undefined) element.setAttribute(name, value === true ? "" : value);
+    }
+    element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
+    return element;
+  }
+
+  // State: what the hash says, e.g. #driver=psycopg&outcome=hang&cell=bare/closed_in_child/psycopg/postgresql/tcp
+
+  const SETS = ["stack", "driver", "transport", "outcome", "odd"];
+  let state = read();
+
+  function read() {
+    const hash = new URLSearchParams(location.hash.slice(1));
+    const found = { q: hash.get("q") || "", cell: hash.get("cell") || "" };
+    for (const name of SETS) found[name] = new Set((hash.get(name) || "").split(",").filter(Boolean));
+    return found;
+  }
+
+  function hashOf(some) {
+    const parts = SETS.filter((name) => some[name].size).map((name) => [name, [...some[name]].join(",")]);
+    if (some.q) parts.push(["q", some.q]);
+    if (some.cell) parts.push(["cell", some.cell]);
+    return "#" + parts.map(([name, value]) => `${name}=${encodeURIComponent(value).replace(/%(2F|2C|2A)/g, decodeURIComponent)}`).join("&");
+  }
+
+  /** Show a state; push adds a step to the history, so that Back closes what was opened. */
+  function go(changes, push = false) {
+    state = { ...state, ...changes };
+    const hash = hashOf(state), url = hash === "#" ? location.pathname + location.search : hash;
+    if (push) history.pushState({ opened: true }, "", url);
+    else history.replaceState(history.state, "", url);
+    show();
+  }
+
+  function show() {
+    showFilters();
+    showCell();
+  }
+
+  // Filters.
+
+  const columns = $$("thead tr:last-child th", grid).map((th) => ({ th, driver: th.dataset.driver, transport: th.dataset.transport }));
+  const groups = $$("tbody[data-example]", grid).map((body) => ({
+    body,
+    example: body.dataset.example,
+    rows: $$("tr[data-stack]", body).map((tr) => ({
+      tr,
+      stack: tr.dataset.stack,
+      cells: $$("td", tr).map((td) => {
+        const link = $("a", td);
+        return link && { td, link, id: decodeURIComponent(link.hash.slice("#cell=".length)), outcome: $("span", link).textContent, odd: td.classList.contains("odd") };
+      }),
+    })),
+  }));
+  const all = groups.flatMap(({ rows }) => rows.flatMap(({ cells }) => cells.filter(Boolean)));
+  const byId = new Map(all.map((cell) => [cell.id, cell]));
+  let filtered = "";
+
+  /** Say whether a cell's id fits what was typed: each word a part of it, or a pattern with * as --only takes it. */
+  function matcher(text) {
+    const tests = text.toLowerCase().split(/\s+/).filter(Boolean).map((word) => {
+      if (!word.includes("*")) return (id) => id.includes(word);
+      const parts = word.split("/");
+      const expression = parts.concat(Array(Math.max(0, 5 - parts.length)).fill("*"))
+        .map((part) => part.split("*").map((piece) => piece.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^/]*")).join("/");
+      const whole = new RegExp(`^${expression}$`);
+      return (id) => whole.test(id);
+    });
+    return (id) => tests.every((test) => test(id.toLowerCase()));
+  }
+
+  function showFilters() {
+    for (const input of $$("input[type=checkbox]", form)) input.checked = state[input.name].has(input.value);
+    if ($("#q").value !== state.q) $("#q").value = state.q;
+    const key = hashOf({ ...state, cell: "" });
+    if (key === filtered) return;
+    filtered = key;
+    const fits = (name, value) => !state[name].size || state[name].has(value);
+    const wanted = matcher(state.q);
+    const open = columns.map((column) => fits("driver", column.driver) && fits("transport", column.transport));
+    const used = columns.map(() => false);
+    let count = 0;
+    for (const group of groups) {
+      let any = false;
+      for (const row of group.rows) {
+        let shown = false;
+        row.cells.forEach((cell, index) => {
+          if (!cell) return;
+          cell.on = open[index] && fits("stack", row.stack) && fits("outcome", cell.outcome) && (!state.odd.size || cell.odd) && wanted(cell.id);
+          cell.td.classList.toggle("out", !cell.on);
+          if (cell.on) { shown = used[index] = true; count += 1; }
+        });
+        row.tr.hidden = !shown;
+        any ||= shown;
+      }
+      group.body.hidden = !any;
+    }
+    showColumns(used);
+    for (const heading of $$("tbody.kind", grid)) {
+      let next = heading.nextElementSibling;
+      while (next && next.hidden) next = next.nextElementSibling;
+      heading.hidden = !next || next.classList.contains("kind");
+    }
+    const active = Boolean(state.q) || SETS.some((name) => state[name].size);
+    $("#count").textContent = active ? `${count} of ${all.length} cells` : `${all.length} cells`;
+    $("#reset").hidden = !active;
+    $("#nothing").hidden = count > 0;
+    grid.hidden = count === 0;
+    settleFocus();
+    fit();
+  }
+
+  function showColumns(used) {
+    const total = used.filter(Boolean).length;
+    columns.forEach((column, index) => { column.th.hidden = !used[index]; });
+    for (const { rows } of groups) for (const { tr } of rows) $$("td", tr).forEach((td, index) => { td.hidden = !used[index]; });
+    let start = 0;
+    for (const top of $$("thead th[scope=colgroup]", grid)) {
+      const width = Number(top.dataset.width ||= top.colSpan);
+      const left = used.slice(start, start + width).filter(Boolean).length;
+      start += width;
+      top.hidden = left === 0;
+      top.colSpan = left || width;
+    }
+    for (const th of $$("th[scope=rowgroup]", grid)) th.colSpan = total + 1;
+  }
+
+  /** Leave the words out of the cells where they do not fit beside each other. */
+  function fit() {
+    const count = columns.filter(({ th }) => !th.hidden).length;
+    grid.classList.toggle("signs", document.body.clientWidth < 110 + count * 104);
+  }
+
+  function readForm() {
+    const changes = { q: $("#q").value.trim() };
+    for (const name of SETS) changes[name] = new Set($$(`input[name=${name}]:checked`, form).map((input) => input.value));
+    go(changes);
+  }
+
+  // The keyboard in the grid: one cell is in the order of Tab, arrows move it.
+
+  let current = null;
+
+  function settleFocus() {
+    const next = current?.on ? current : all.find((cell) => cell.on);
+    setCurrent(next || null);
+  }
+
+  function setCurrent(cell) {
+    if (current) current.link.tabIndex = -1;
+    current = cell;
+    if (cell) cell.link.tabIndex = 0;
+  }
+
+  function focusCell(cell) {
+    if (!cell) return;
+    setCurrent(cell);
+    cell.link.focus({ preventScroll: true });
+    const box = cell.td.getBoundingClientRect(), top = $("thead", grid).offsetHeight + 40;
+    if (box.top < top) scrollBy(0, box.top - top);
+    else cell.td.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  function move(event) {
+    if (!current || event.altKey || event.metaKey) return;
+    const rows = groups.flatMap(({ example, rows: some }) => some.map((row) => ({ example, cells: row.cells }))).filter(({ cells }) => cells.some((cell) => cell?.on));
+    const y = rows.findIndex(({ cells }) => cells.includes(current)), x = rows[y].cells.indexOf(current);
+    const inRow = rows[y].cells.filter((cell) => cell?.on);
+    const along = (from, step, stop = () => true) => {
+      for (let row = from; rows[row]; row += step) if (rows[row].cells[x]?.on && stop(rows[row])) return rows[row].cells[x];
+      return null;
+    };
+    const other = (row) => row.example !== rows[y].example;
+    const targets = {
+      ArrowRight: () => inRow[inRow.indexOf(current) + 1],
+      ArrowLeft: () => inRow[inRow.indexOf(current) - 1],
+      ArrowDown: () => along(y + 1, 1),
+      ArrowUp: () => along(y - 1, -1),
+      PageDown: () => along(y + 1, 1, other),
+      PageUp: () => along(y - 1, -1, other),
+      Home: () => (event.ctrlKey ? all.find((cell) => cell.on) : inRow[0]),
+      End: () => (event.ctrlKey ? all.findLast((cell) => cell.on) : inRow.at(-1)),
+    };
+    const target = targets[event.key];
+    if (!target) return;
+    event.preventDefault();
+    focusCell(target());
+  }
+
+  // Data: base64 of DEFLATE of JSON, unpacked when first needed; data.py has the other half.
+
+  let unpacking = null;
+
+  function data() {
+    unpacking ||= unpack();
+    return unpacking;
+  }
+
+  async function unpack() {
+    const bytes = Uint8Array.from(atob($("#data").textContent.trim()), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Response(stream).json();
+  }
+
+  /** Return a timeline as rows: {at, kind, who, how, session, text}. */
+  function timelineOf(found, all) {
+    const who = [null, "server", ...found.processes];
+    let at = 0;
+    return {
+      processes: found.processes,
+      sessions: found.sessions,
+      timed: true,
+      entries: found.kind.map((kind, i) => ({
+        at: (at += found.at[i]) / 10,
+        kind: all.kinds[kind],
+        who: who[found.who[i]],
+        how: all.texts[found.how[i]],
+        session: found.sessions[found.session[i]] ?? null,
+        text: all.texts[found.text[i]],
+      })),
+    };
+  }
+
+  /** Return a timeline of what the processes printed, for cells without evidence. */
+  function timelineFrom(lines) {
+    const entries = lines.map((text) => {
+      const match = /^(parent|child \d+)(\/\S+)? +([^:]+)(?:: (.*))?$/.exec(text);
+      if (!match) return { kind: "omitted", who: null, session: null, text };
+      const [, who, thread, step, result] = match;
+      const session = /session ([A-Z]+)$/.exec(result || "")?.[1] ?? null;
+      const name = thread ? `${thread.slice(1)}: ${step}` : step;
+      return { kind: result === undefined ? "begin" : "end", who, session, text: result === undefined ? name : `${name}: ${result}` };
+    });
+    const order = (values) => [...new Set(values.filter(Boolean))];
+    const processes = order(entries.map(({ who }) => who)).sort((a, b) => (b === "parent") - (a === "parent") || parseInt(a.slice(6), 10) - parseInt(b.slice(6), 10));
+    return { processes, sessions: order(entries.map(({ session }) => session)), timed: false, entries };
+  }
+
+  // An open cell.
+
+  let shown = "";
+
+  function close() {
+    if (history.state?.opened) history.back();
+    else go({ cell: "" });
+  }
+
+  async function showCell() {
+    if (state.cell === shown) return;
+    const before = shown;
+    shown = state.cell;
+    if (!shown) {
+      dialog.close();
+      focusCell(byId.get(before)?.on ? byId.get(before) : current);
+      return;
+    }
+    const wanted = shown;
+    let content;
+    try {
+      content = cellContent(wanted, await data());
+    } catch (error) {
+      console.error(error);
+      content = frame(wanted, el("section", {}, el("p", {}, typeof DecompressionStream === "undefined" ? "This browser cannot unpack the report's data; a newer one can." : `This cell cannot be shown: ${error.message}`)));
+    }
+    if (wanted !== shown) return;
+    dialog.replaceChildren(...content);
+    dialog.scrollTop = 0;
+    if (!dialog.open) dialog.showModal();
+    $("h2", dialog).focus();
+  }
+
+  /** Return a dialog's content: its head, and what is given. */
+  function frame(id, ...sections) {
+    const [stack, example, ...rest] = id.split("/");
+    return [
+      el("header", {},
+        el("h2", { id: "cell-title", tabindex: -1 }, el("code", {}, example || id), el("small", {}, [stack, ...rest].join(" · "))),
+        el("div", {}, copyButton("Copy link", () => location.href), el("button", { type: "button", class: "close", onclick: close }, "Close"))),
+      ...sections,
+      el("p", { class: "unseen", role: "status", id: "said" }),
+    ];
+  }
+
+  function cellContent(id, all) {
+    const cell = all.cells[id];
+    if (!cell) return frame(id, el("section", {}, el("p", {}, "This report has no such cell.")));
+    const [stack, name] = id.split("/");
+    const example = all.examples[`${stack}/${name}`];
+    if (cell.broken !== undefined) {
+      return frame(id, el("section", {}, el("p", { class: "lead" }, "This cell could not be judged: ", all.texts[cell.broken])), about(example));
+    }
+    const lines = all.transcripts[cell.transcript].map((line) => all.texts[line]);
+    return frame(id,
+      verdict(id, cell, all),
+      about(example),
+      diagramSection(cell, lines, all),
+      viewsSection(cell, all),
+      transcriptSection(lines),
+      codeSection(id, example, all),
+      versionsSection(all.sets[cell.versions]));
+  }
+
+  function verdict(id, cell, all) {
+    const [sign, meaning] = all.outcomes[cell.outcome];
+    const expected = all.sets[cell.expected], seen = Object.entries(all.sets[cell.seen]);
+    const note = all.texts[cell.note];
+    const claim = cell.outcome === "not applicable" ? null
+      : !expected.length ? "nothing is claimed of it yet"
+      : `${expected.join(" or ")}: ${cell.odd ? "NOT as claimed" : "as claimed"}`;
+    return el("section", {},
+      el("p", { class: "lead" }, badge(cell.outcome, sign), " ", meaning, "."),
+      el("dl", { class: "facts" },
+        fact("Seen", seen.map(([outcome, count]) => `${outcome} ${count}×`).join(", ")),
+        claim && fact("Claimed", claim),
+        reasonFact(cell.reason, all.reasons),
+        note && fact("Note", inline(note)),
+        fact("Elsewhere", elsewhere(id))));
+  }
+
+  const badge = (outcome, sign) => el("span", { class: `badge o-${outcome.replaceAll(" ", "-")}` }, el("span", { class: "sign", "aria-hidden": "true" }, sign), " ", outcome);
+  const fact = (name, ...value) => [el("dt", {}, name), el("dd", {}, ...value)];
+
+  const MOVERS = { you: "yours: change the program", driver: "the driver's", orm: "the ORM's", server: "the server's", nobody: "nobody's" };
+
+  function reasonFact(id, reasons) {
+    if (!id) return null;
+    const reason = reasons[id];
+    if (!reason) return fact("Reason", id);
+    const sources = (reason.sources || []).map((source) => [link(source.url, `${source.package} ${source.version}, ${source.file} line ${source.line}`), "; "]);
+    const links = [...(reason.link ? [link(reason.link, reason.link.replace(/^https:\/\//, "")), "; "] : []), ...sources.flat()].slice(0, -1);
+    return [fact("Reason", inline(reason.sentence)), links.length ? fact("Where", ...links) : null, fact("Whose move", MOVERS[reason.mover] || reason.mover)];
+  }
+
+  const link = (url, text) => (/^https:\/\//.test(url) ? el("a", { href: url, rel: "noreferrer" }, text) : text);
+
+  /** Return links to the cells that differ in one coordinate only. */
+  function elsewhere(id) {
+    const parts = id.split("/");
+    const near = all.filter((cell) => {
+      const [stack, example, driver, server, transport] = cell.id.split("/");
+      const same = [stack === parts[0], driver === parts[2] && server === parts[3], transport === parts[4]];
+      return example === parts[1] && same.filter((one) => !one).length <= 1;
+    });
+    const rank = (cell) => cell.id.split("/").findIndex((part, i) => part !== parts[i]);
+    near.sort((a, b) => rank(b) - rank(a));
+    return el("div", { class: "elsewhere" }, near.filter((cell) => cell.id !== id).map((cell) => {
+      const other = cell.id.split("/"), at = rank(cell);
+      return el("a", { class: `badge o-${cell.outcome.replaceAll(" ", "-")}`, href: hashOf({ ...state, cell: cell.id }), onclick: (event) => openBy(event, cell.id) },
+        el("span", { "aria-hidden": "true" }, $("i", cell.link).textContent), ` ${other[at]}: ${cell.outcome}`);
+    }));
+  }
+
+  function about(example) {
+    if (!example) return null;
+    return el("section", { class: "prose" }, el("h3", {}, "What it does"), el("p", {}, inline(example.title)), prose(example.body));
+  }
+
+  // Text: paragraphs, lists, `code` and links of a docstring.
+
+  function prose(text) {
+    return text.split(/\n\s*\n/).filter((part) => part.trim()).map((part) => {
+      if (!/^\s*[*-] /.test(part)) return el("p", {}, inline(part));
+      return el("ul", {}, part.split(/\n(?=\s*[*-] )/).map((item) => el("li", {}, inline(item.replace(/^\s*[*-] /, "")))));
+    });
+  }
+
+  function inline(text) {
+    return text.split(/(`[^`]+`|https:\/\/[^\s)>\]]+[^\s)>\].,;:])/).map((part) => {
+      if (/^`[^`]+`$/.test(part)) return el("code", {}, part.slice(1, -1));
+      return part.startsWith("https://") ? link(part, part) : part;
+    });
+  }
+
+  // What each saw.
+
+  function viewsSection(cell, all) {
+    const [parent, ...children] = cell.views.map((view) => all.views[view]), server = all.views[cell.server];
+    if (cell.outcome === "not applicable") return null;
+    const row = (name, view) => el("tr", {}, el("th", { scope: "row" }, name),
+      el("td", { class: "number" }, String(view.right)), el("td", { class: "number" }, String(view.wrong)),
+      el("td", {}, [...view.errors, ...(view.signal ? [`died by ${view.signal}`] : [])].join("; ") || "none"),
+      el("td", {}, view.unanswered.join(", ") || "none"), el("td", {}, view.session));
+    const listed = (values) => (values.length ? values.join(", ") : "none");
+    return el("section", {}, el("h3", {}, "Three points of view"),
+      scroll("What the processes saw", el("table", { class: "plain" },
+        el("thead", {}, el("tr", {}, ["process", "right answers", "wrong answers", "exceptions", "unanswered", "server session"].map((name) => el("th", { scope: "col" }, name)))),
+        el("tbody", {}, row("parent", parent), children.map((child) => row(child.name, child))))),
+      el("p", {}, `The server: ${server.sessions_before} sessions before, ${server.sessions_after} after; answers came from session ${listed(server.sessions_used)}`,
+        server.committed === null ? "." : `; orders written and there: ${listed(server.committed)}; confirmed and lost: ${listed(server.lost)}; rolled back and there: ${listed(server.unwanted)}.`));
+  }
+
+  const scroll = (label, ...children) => el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, ...children);
+
+  function transcriptSection(lines) {
+    if (!lines.length) return null;
+    const shown = lines.map((line) => el("span", { class: isBad(line.replace(/^\S+(?: \d+)?\s+/, "")) ? "bad" : /: /.test(line) ? null : "quiet" }, `${line}\n`));
+    return el("section", {}, el("h3", {}, "Transcript"), codeBlock("Transcript", lines.join("\n"), el("pre", {}, shown)));
+  }
+
+  /** Say whether a step ended badly: raised, another row than asked for or none, death by signal. */
+  function isBad(text) {
+    const match = /^(?:\S+: )?(?:look up|read) (\d+): (?:order (-?\d+)|(nothing|row))/.exec(text);
+    return match ? match[3] !== undefined || match[1] !== match[2] : /: (raised|signal) /.test(text);
+  }
+
+  function codeSection(id, example, all) {
+    if (!example) return null;
+    const [stack, , ...rest] = id.split("/");
+    const own = el("details", { class: "remedy", open: example.kind === "remedy" },
+      el("summary", {}, example.kind === "remedy" ? "The code of this remedy" : "The code that did this", " ", el("code", {}, example.path)),
+      codeBlock("Code", example.code));
+    if (example.kind === "remedy") return el("section", {}, el("h3", {}, "Code to copy"), own);
+    const remedies = example.counterparts.filter((name) => all.examples[`${stack}/${name}`]).map((name, index) => {
+      const remedy = all.examples[`${stack}/${name}`], cell = [stack, name, ...rest].join("/"), found = byId.get(cell);
+      return el("details", { class: "remedy", open: index === 0 },
+        el("summary", {}, el("code", {}, name), " ", found ? [badge(found.outcome, $("i", found.link).textContent), " here"] : ""),
+        el("p", {}, inline(remedy.title), " ", found ? el("a", { href: hashOf({ ...state, cell }), onclick: (event) => openBy(event, cell) }, "Open its cell") : ""),
+        codeBlock(`Code of ${name}`, remedy.code));
+    });
+    return el("section", {},
+      el("h3", {}, remedies.length ? "What to write instead" : "Code"),
+      remedies, own);
+  }
+
+  const codeBlock = (label, text, pre = el("pre", {}, el("code", {}, text))) => el("div", { class: "block" }, copyButton("Copy", () => text, label), scroll(label, pre));
+
+  function copyButton(name, text, what = "") {
+    return el("button", { type: "button", class: "copy", "aria-label": what ? `${name}: ${what}` : null, onclick: async (event) => {
+      const button = event.currentTarget, done = await copy(text());
+      button.textContent = done ? "Copied" : "Not copied";
+      $("#said").textContent = done ? "Copied" : "Copying is not allowed here";
+      setTimeout(() => { button.textContent = name; $("#said").textContent = ""; }, 1500);
+    } }, name);
+  }
+
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      const area = el("textarea", { class: "unseen" });
+      area.value = text;
+      dialog.append(area);
+      area.select();
+      const done = document.execCommand("copy");
+      area.remove();
+      return done;
+    }
+  }
+
+  function versionsSection(versions) {
+    if (!Object.keys(versions).length) return null;
+    return el("section", {}, el("h3", {}, "Versions"), el("dl", { class: "facts" }, Object.entries(versions).map(([name, version]) => fact(name, version))));
+  }
+
+  // The sequence diagram.
+
+  function diagramSection(cell, lines, all) {
+    const timeline = cell.timeline === null ? timelineFrom(lines) : timelineOf(all.timelines[cell.timeline], all);
+    if (!timeline.entries.length) return null;
+    const label = `Sequence diagram of ${timeline.processes.join(", ")} and server session ${timeline.sessions.join(", ") || "none"}`;
+    const [head, body] = diagram(timeline);
+    const key = timeline.timed
+      ? "Time in milliseconds. Solid line: sent by that process for certain; dashed: told by the order asked for, or nobody can tell who read it. “?”: the sender cannot be told. FIN, RST: the end of the socket."
+      : "From what the processes printed: a step and its result; a dotted line leads to the server session that answered.";
+    return el("section", {}, el("h3", {}, "What happened, in order"),
+      el("div", { class: "scroll diagram", tabindex: 0, role: "region", "aria-label": label }, head, body),
+      el("p", { class: "key" }, key),
+      timeline.timed ? el("details", {}, el("summary", {}, "The same as a table"), scroll("Events", eventTable(timeline))) : null);
+  }
+
+  function eventTable({ entries }) {
+    return el("table", { class: "plain" },
+      el("thead", {}, el("tr", {}, ["ms", "who", "session", "what", "told by"].map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, entries.map((entry) => el("tr", {},
+        el("td", { class: "number" }, entry.at.toFixed(1)), el("td", {}, entry.who ?? (entry.kind === "omitted" ? "" : "cannot be told")), el("td", {}, entry.session ?? ""),
+        el("td", {}, `${entry.kind === "begin" ? "begins: " : ""}${entry.text}`), el("td", {}, entry.how ?? "")))));
+  }
+
+  const CHARACTER = 7, STEP = 21, ARROW = 31, WIDEST = 84;
+
+  /** Draw a timeline; return its head, which stays in view, and its body, as two SVG elements of the same width. */
+  function diagram({ processes, sessions, timed, entries }) {
+    const left = timed ? 58 : 14;
+    const wire = (entry) => entry.kind === "message" || entry.kind === "socket";
+    const strange = entries.some((entry) => wire(entry) && !entry.session);
+    const unknown = entries.some((entry) => wire(entry) && !entry.who);
+    const lanes = [...processes.map((name) => ({ name, key: name })), ...(unknown ? [{ name: "?", key: "?" }] : []),
+      ...[...sessions, ...(strange ? ["?"] : [])].map((name) => ({ name: `session ${name}`, key: `session ${name}`, session: true }))];
+    const gap = lanes.length <= 5 ? 150 : lanes.length <= 9 ? 112 : 88;
+    lanes.forEach((lane, index) => { lane.x = left + 50 + index * gap; });
+    const lane = (key) => lanes.find((one) => one.key === key);
+    const sessionLane = (entry) => lane(`session ${entry.session ?? "?"}`);
+    const rows = merged(entries, timed);
+
+    let y = 16, width = left + 100 + (lanes.length - 1) * gap;
+    const lines = [], boxes = [], marks = [];
+    const extent = new Map(), busy = new Map();
+    const touch = (one) => { const had = extent.get(one); extent.set(one, [had ? had[0] : y - 6, y + 6]); };
+    const say = (x, at, text, style = "") => {
+      const cut = text.length > WIDEST ? `${text.slice(0, WIDEST - 1)}…` : text;
+      width = Math.max(width, x + cut.length * CHARACTER + 12);
+      marks.push(svg("text", { x, y: at, class: style }, cut, cut === text ? "" : svg("title", {}, text)));
+    };
+    const arrow = (from, to, style, title) => {
+      const way = Math.sign(to - from) || 1;
+      lines.push(svg("path", { class: `arrow ${style}`, d: `M${from} ${y}H${to - way * 6}` }, title ? svg("title", {}, title) : ""));
+      lines.push(svg("path", { class: `tip ${style}`, d: `M${to} ${y}l${-way * 8} -4v8z` }));
+    };
+
+    rows.forEach((entry, number) => {
+      if (timed && entry.kind !== "omitted") marks.push(svg("text", { class: "time", x: left - 8, y: y + 4 }, entry.at.toFixed(1)));
+      const process = entry.who && entry.who !== "server" ? lane(entry.who) : null;
+      if (entry.kind === "omitted") {
+        say(left, y + 4, entry.text, "quiet");
+      } else if (entry.kind === "begin" || entry.kind === "end" || entry.kind === "step") {
+        if (!process) return;
+        touch(process);
+        track(busy, entry, process, y);
+        const uses = !timed && entry.kind !== "begin" && entry.session ? sessionLane(entry) : null;
+        if (uses) {
+          touch(uses);
+          lines.push(svg("path", { class: "uses", d: `M${process.x} ${y}H${uses.x}` }), svg("circle", { class: "tip server", cx: uses.x, cy: y, r: 4 }));
+        }
+        say(process.x + 10, y + 4, entry.text, entry.kind !== "begin" && isBad(entry.text) ? "bad" : entry.kind === "begin" ? "quiet" : "");
+      } else if (wire(entry)) {
+        y += ARROW - STEP;
+        const end = sessionLane(entry);
+        touch(end);
+        const ending = entry.kind === "socket" && /^(FIN|RST|close)/.test(entry.text);
+        const style = (ending ? "end" : entry.who === "server" ? "server" : "") + (isSure(entry) ? "" : " unsure");
+        if (entry.who === "server") {
+          const reader = onlyReader(entries, entry, processes);
+          const to = reader ? lane(reader).x : end.x - gap * 0.62;
+          arrow(end.x, to, reader ? style : `${style} unsure`, reader ? "" : "which process read this cannot be told");
+          say(reader ? to + 10 : to + 6, y - 5, entry.text, ending ? "bad" : "");
+        } else {
+          const from = process ?? lane("?");
+          if (process) touch(process);
+          else marks.push(svg("circle", { class: "unknown", cx: from.x, cy: y, r: 8 }), svg("text", { x: from.x - 3.5, y: y + 4, class: "bad" }, "?"));
+          arrow(from.x + (process ? 0 : 8), end.x, style, entry.how ? `told by: ${entry.how}` : "");
+          say(from.x + 12, y - 5, entry.text, ending ? "bad" : "");
+        }
+        if (ending) lines.push(svg("path", { class: "arrow end", d: `M${end.x - 6} ${y - 6}l12 12m0 -12l-12 12` }));
+      } else {
+        const at = entry.session ? sessionLane(entry) : lanes.at(-1);
+        if (entry.session) touch(at);
+        const text = entry.text.length > WIDEST ? `${entry.text.slice(0, WIDEST - 1)}…` : entry.text, wide = text.length * CHARACTER + 10;
+        const x = Math.max(left, at.x + 8);
+        marks.push(svg("rect", { class: "note", x, y: y - 9, width: wide, height: 18, rx: 3 }));
+        marks.push(svg("text", { class: "on-note", x: x + 5, y: y + 4 }, text, svg("title", {}, `${entry.text} (seen on the server)`)));
+        width = Math.max(width, x + wide + 8);
+      }
+      y += rows[number + 1] && rows[number + 1].kind === "omitted" ? STEP + 4 : STEP;
+    });
+    const height = y + 4;
+    for (const one of lanes) {
+      if (one.key === "?") continue;
+      lines.unshift(svg("path", { class: "life far", d: `M${one.x} 0V${height}` }));
+      const [top, bottom] = extent.get(one) || [0, 0];
+      if (bottom) boxes.push(svg("path", { class: `life${one.session ? " session" : ""}`, d: `M${one.x} ${top}V${bottom}` }));
+    }
+    for (const open of busy.values()) for (const { text, top, one } of open) {
+      boxes.push(svg("rect", { class: "busy open", x: one.x - 4, y: top, width: 8, height: height - 4 - top }, svg("title", {}, `${text}: no answer`)));
+    }
+    const bars = (busy.done || []).map(({ top, bottom, one }) => svg("rect", { class: "busy", x: one.x - 4, y: top, width: 8, height: Math.max(6, bottom - top) }));
+    const body = svg("svg", { class: "body", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, lines.filter((line) => line.classList.contains("far")), boxes.filter((box) => !box.classList.contains("busy")), bars, boxes.filter((box) => box.classList.contains("busy")), lines.filter((line) => !line.classList.contains("far")), marks);
+    const head = svg("svg", { class: "head", width, height: 34, viewBox: `0 0 ${width} 34`, "aria-hidden": "true" }, lanes.filter((one) => one.key !== "?").map((one) => [
+      svg("rect", { class: one.session ? "session" : "process", x: one.x - 40, y: 5, width: 80, height: 24, rx: one.session ? 12 : 3 }),
+      svg("text", { class: one.session ? "on-session" : "", x: one.x, y: 21 }, one.name)]));
+    return [head, body];
+  }
+
+  /** Join a step's beginning with its end where nothing stands between them and no time would be lost. */
+  function merged(entries, timed) {
+    const rows = [];
+    for (let i = 0; i < entries.length; i += 1) {
+      const entry = entries[i], next = entries[i + 1];
+      if (!timed && entry.kind === "begin" && next?.kind === "end" && next.who === entry.who && next.text.startsWith(`${entry.text}:`)) {
+        rows.push({ ...next, kind: "step" });
+        i += 1;
+      } else rows.push(entry);
+    }
+    return rows;
+  }
+
+  /** Keep account of the steps a process is in: from where to where a bar is drawn, and which never ended. */
+  function track(busy, entry, one, y) {
+    const open = busy.get(entry.who) || [];
+    busy.set(entry.who, open);
+    if (entry.kind === "begin") open.push({ text: entry.text, top: y, one });
+    if (entry.kind === "end") {
+      const index = open.findLastIndex(({ text }) => entry.text === text || entry.text.startsWith(`${text}:`));
+      if (index >= 0) (busy.done ||= []).push({ ...open.splice(index, 1)[0], bottom: y });
+    }
+  }
+
+  const isSure = (entry) => entry.kind === "socket" || entry.who === "server" || (entry.who !== null && /only it could/.test(entry.how || "only it could"));
+
+  /** Return the process that alone can have read what the server sent: a child that opened the session, or the parent before any child. */
+  function onlyReader(entries, message, processes) {
+    const opener = entries.find((entry) => entry.session === message.session && processes.includes(entry.who))?.who;
+    if (!opener) return null;
+    if (opener !== "parent") return opener;
+    const firstChild = entries.findIndex((entry) => entry.who && entry.who !== "parent" && processes.includes(entry.who));
+    return firstChild < 0 || entries.indexOf(message) < firstChild ? "parent" : null;
+  }
+
+  // Events.
+
+  function openBy(event, id) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    go({ cell: id }, !dialog.open);
+  }
+
+  function setTheme(theme) {
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+  }
+
+  grid.setAttribute("role", "grid");
+  for (const cell of all) cell.link.tabIndex = -1;
+  grid.addEventListener("click", (event) => {
+    const found = event.target.closest("td")?.querySelector("a");
+    if (found && !event.target.closest("td").classList.contains("out")) {
+      const cell = all.find((one) => one.link === found);
+      setCurrent(cell);
+      openBy(event, cell.id);
+    }
+  });
+  grid.addEventListener("keydown", move);
+  grid.addEventListener("focusin", (event) => { const cell = all.find((one) => one.link === event.target); if (cell) setCurrent(cell); });
+  form.addEventListener("change", readForm);
+  form.addEventListener("input", readForm);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", (event) => { event.preventDefault(); go({ q: "", ...Object.fromEntries(SETS.map((name) => [name, new Set()])) }); });
+  dialog.addEventListener("cancel", (event) => { event.preventDefault(); close(); });
+  dialog.addEventListener("close", () => { if (state.cell) close(); });
+  dialog.addEventListener("click", (event) => { if (event.target === dialog && event.clientX < dialog.getBoundingClientRect().left) close(); });
+  addEventListener("popstate", () => { state = read(); show(); });
+  addEventListener("resize", fit);
+  $("#skip").addEventListener("click", () => focusCell(current));
+  const remembered = () => { try { return localStorage.getItem("theme") || ""; } catch { return ""; } };
+  setTheme(remembered());
+  for (const input of $$("input[name=theme]")) {
+    input.checked = input.value === remembered();
+    input.addEventListener("change", () => { setTheme(input.value); try { localStorage.setItem("theme", input.value); } catch { /* private window: the choice lasts as long as the page */ } });
+  }
+  if (matchMedia("(max-width: 40rem)").matches && !SETS.slice(0, 3).some((name) => state[name].size)) $("#more").open = false;
+  show();
+})();
