@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"silence after which a program counts as hanging (default {DEADLINE:g})",
     )
+    add.add_argument("--show", metavar="ID", help="show one cell as it was observed last, and run nothing")
+    add.add_argument("--format", choices=("text", "json"), default="text", help="how --show answers")
     add.add_argument(
         "--direct", action="store_true", help="connect directly, not through the relay that records the wire"
     )

@@ -230,16 +230,16 @@ class _Apt:
             raise MissingError(f"apt-get {arguments[0]} did not finish within {PATIENCE} s") from error
         if check and done.returncode:
             said = complaint(done.stderr)
-            earlier = f" (and the update said: {self._complaint})" if self._complaint else ""
-            raise MissingError(f"apt-get {arguments[0]} failed: {said}{earlier}")
+            if self._complaint:  # then the lists are old or empty, and what follows fails for that reason
+                raise MissingError(f"the distribution's packages cannot be reached: {self._complaint}")
+            raise MissingError(f"apt-get {arguments[0]} failed: {said}")
         return done.stdout if check or arguments[0] != "update" else complaint(done.stderr)
 
 
 def complaint(stderr: str) -> str:
-    """Return the first error apt or dpkg gave, in one line, or an empty string."""
-    lines = [
-        line.partition(":")[2].strip() for line in stderr.splitlines() if line.startswith(("E:", "dpkg-deb: error:"))
-    ]
+    """Return the first error apt or dpkg gave, in one line, or an empty string; that nothing was fetched is one."""
+    signs = ("E:", "W: Failed to fetch", "dpkg-deb: error:")
+    lines = [line.partition(":")[2].strip() for line in stderr.splitlines() if line.startswith(signs)]
     return lines[0][:300] if lines else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from dataclasses import replace
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING
 from matrix.catalogue import ROOT
 from matrix.execute import execute
 from matrix.judge import Run
+from matrix.servers import said
 from matrix.transcript import parse
 from matrix.wire.relay import Address
 
 if TYPE_CHECKING:
     from matrix.catalogue import Cell, Driver
     from matrix.execute import Execution, Groups
-    from matrix.servers import Observer, Server
+    from matrix.servers import Observer, Server, Session
     from matrix.transcript import Line
     from matrix.wire.event import Connection
     from matrix.wire.relay import Listener, Relay
@@ -70,6 +72,9 @@ def run_cell(
         listener = _listen(relay, server, cell.transport, folder) if relay else None
         address = _through(server, listener) if listener else server
         connections: list[Connection] = []
+        views = _Views(observer, database)
+        counted = observer.counters(database)
+        log_began = server.log.stat().st_size if server.log else 0
         try:
             execution = execute(
                 [sys.executable, "-m", cell.module],
@@ -78,6 +83,7 @@ def run_cell(
                 deadline=deadline,
                 groups=groups,
                 mark=database,
+                watch=views.look,
             )
             after = _sessions_left(observer, database)
         finally:
@@ -97,9 +103,35 @@ def run_cell(
             seconds=execution.seconds,
             began=began,
             connections=connections,
+            said=said(server, _log_since(server.log, log_began), database) if server.log else [],
+            views=views.seen,
+            counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )
     finally:
         observer.drop_database(database)
+
+
+class _Views:
+    """What the server shows of its sessions, looked at whenever a step has ended that may have changed it."""
+
+    _STEPS = re.compile(rb"^\S+ (?:parent|child \d+)\S* +\d+ (?!look up|read|prepare)[a-z][^:\n]*: ", re.MULTILINE)
+
+    def __init__(self, observer: Observer, database: str) -> None:
+        self._observer, self._database = observer, database
+        self.seen: list[tuple[float, list[Session]]] = []
+
+    def look(self, output: bytes) -> None:
+        """Look, if the output tells of such a step."""
+        if self._STEPS.search(output):
+            sessions = self._observer.sessions(self._database)
+            self.seen.append((time.time(), sessions))
+
+
+def _log_since(path: Path, offset: int) -> str:
+    """Return what was written to a log after an offset."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read().decode("utf-8", "replace")
 
 
 def _listen(relay: Relay, server: Server, transport: str, folder: Path | None) -> Listener:

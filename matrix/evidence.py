@@ -1,6 +1,6 @@
 """Joins three points of view: what processes did, what went over the wire, what the server said.
 
-The wire shows connections, not processes: after a fork several processes hold one. Each message of a client is therefore
+The wire shows connections, not processes: after a fork several processes hold one. Each message of a client is thus
 attributed to a process where the facts leave one possibility, and to nobody where they do not:
 
 * a process can send only on connections it holds: those it opened, and those its parent had open when it was started;
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matrix.judge import Run
+    from matrix.servers import Said, Session
     from matrix.transcript import Line
     from matrix.wire.event import Connection, Event
 
@@ -43,15 +44,6 @@ PASSIVE = {"wait", "join", "start", "fork", "transaction state", "meet"}
 ASKING = {"look up", "read", "insert", "begin", "commit", "rollback", "ping"}
 _GOODBYES = {"COM_QUIT", "Terminate"}
 _NUMBER = re.compile(r"(?<![\w.:$%])(\d{1,4})(?![\w.])")
-
-
-@dataclass(frozen=True)
-class ServerWord:
-    """Something the server itself says: when (seconds since the epoch), of which session, what."""
-
-    at: float
-    session: int | None
-    text: str
 
 
 @dataclass
@@ -85,7 +77,7 @@ class _Process:
         return self.last <= at <= self.gone + SLACK
 
 
-def timeline(run: Run, server_words: Iterable[ServerWord] = ()) -> dict[str, Any]:
+def timeline(run: Run) -> dict[str, Any]:
     """Return a run's evidence: its processes, its sessions by letter, and everything that happened in order.
 
     Shape: `{"processes": [name], "sessions": [letter], "timeline": [entry]}`; an entry has `at` (milliseconds since the
@@ -108,15 +100,15 @@ def timeline(run: Run, server_words: Iterable[ServerWord] = ()) -> dict[str, Any
     for line, at in zip(run.lines, times, strict=True):
         entries.append(_step_entry(line, at, names))
     connections = [c for c in run.connections if c.opened_at > prepared]
-    numbers = _session_numbers(connections, run.lines, times, server_words)
-    ports = {c.server_port: numbers[index] for index, c in enumerate(connections) if c.server_port}
-    for index, connection in enumerate(connections):
-        number = numbers[index]
+    numbers = _session_numbers(connections, run.lines, times, run.said)
+    for connection, number in zip(connections, numbers, strict=True):
         entries += _connection_entries(connection, _letter(names, number), processes)
-    known = {number for number in numbers if number is not None}
-    for word in server_words:
-        if word.session in known or word.session in ports.values():
-            entries.append(_entry(word.at, "server", "server", _letter(names, word.session), stable(word.text)))
+    by_session = {number: connection for connection, number in zip(connections, numbers, strict=True) if number}
+    for word in run.said:
+        if word.session in by_session:
+            at = word.at or _end(by_session[word.session], word.text)
+            entries.append(_entry(at, "server", "server", names.session(word.session), f"log: {stable(word.text)}"))
+    entries += _view_entries(run.views, {number: names.session(number) for number in by_session})
     entries.sort(key=lambda entry: entry["at"])
     for entry in entries:
         entry["at"] = round((entry["at"] - start) * 1000, 1)
@@ -128,6 +120,29 @@ def timeline(run: Run, server_words: Iterable[ServerWord] = ()) -> dict[str, Any
 
 def _letter(names: Names, number: int | None) -> str | None:
     return None if number is None else names.session(number)
+
+
+def _end(connection: Connection, text: str) -> float:
+    """Return when the server wrote something into a log without fractions of seconds: at the opening, or at the end."""
+    if text.startswith("Connect"):
+        return connection.opened_at
+    ends = [event["at"] for event in connection.events if event["from"] == "server" and event["kind"] in ("fin", "rst")]
+    return (ends[0] if ends else connection.closed_at or connection.opened_at) - 1e-6
+
+
+def _view_entries(views: list[tuple[float, list[Session]]], letters: dict[int, str]) -> Iterable[dict[str, Any]]:
+    """Return what the server showed of its sessions, each time that it was not what it had shown before."""
+    before = None
+    for at, shown in views:
+        told = [
+            letters[session.id] + (" (in a transaction)" if session.in_transaction else "")
+            for session in shown
+            if session.id in letters
+        ]
+        text = "shows " + (f"session{'s' * (len(told) > 1)} " + ", ".join(told) if told else "no session")
+        if text != before:
+            yield _entry(at, "server", "server", None, text)
+        before = text
 
 
 def _left_out(entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -171,13 +186,13 @@ def _processes(lines: list[Line], times: list[float]) -> dict[str, _Process]:
 
 
 def _session_numbers(
-    connections: list[Connection], lines: list[Line], times: list[float], words: Iterable[ServerWord]
+    connections: list[Connection], lines: list[Line], times: list[float], said: Iterable[Said]
 ) -> list[int | None]:
     """Return each connection's server session: read from the wire, else from the server's log, else from the answers.
 
     Under TLS PostgreSQL's session id is hidden. The answers that fall into a connection's exchanges name it.
     """
-    by_port = {int(m[1]): w.session for w in words if (m := re.search(r"connection received: .*port=(\d+)", w.text))}
+    by_port = {word.port: word.session for word in said if word.port}
     answered = _answered(lines, times)
     numbers: list[int | None] = []
     for connection in connections:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 #: The variable that marks a cell's processes, so that those that left their group are found too.
 MARK = "MATRIX_CELL"
@@ -72,12 +72,14 @@ def execute(
     groups: Groups,
     mark: str,
     startup: float = STARTUP,
+    watch: Callable[[bytes], None] | None = None,
 ) -> Execution:
     """Run a program in a session of its own and return what it printed and how it ended.
 
     `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; before its
     first line it has `startup` seconds, and in all no more than ten deadlines beyond that. Then its whole process
-    group is killed. When this returns, no process of the program is left, its pipes are closed, and every orphan that
+    group is killed. `watch` is given each piece of output as it comes. When this
+    returns, no process of the program is left, its pipes are closed, and every orphan that
     the program made is reaped. Raises OSError where the program cannot be started.
     """
     _adopt_orphans()
@@ -93,7 +95,7 @@ def execute(
     )
     groups.watch_group(process.pid)
     try:
-        output, errors, timed_out = _read(process, deadline, startup)
+        output, errors, timed_out = _read(process, deadline, startup, watch)
         returncode = None if timed_out else process.wait()
     finally:
         seconds = time.monotonic() - began
@@ -109,7 +111,9 @@ def execute(
     )
 
 
-def _read(process: subprocess.Popen[bytes], deadline: float, startup: float) -> tuple[bytes, bytes, bool]:
+def _read(
+    process: subprocess.Popen[bytes], deadline: float, startup: float, watch: Callable[[bytes], None] | None
+) -> tuple[bytes, bytes, bool]:
     """Read both pipes until the program has ended, or has been silent for too long (then the third value is true)."""
     assert process.stdout is not None
     assert process.stderr is not None
@@ -141,6 +145,8 @@ def _read(process: subprocess.Popen[bytes], deadline: float, startup: float) -> 
                     selector.unregister(descriptor)
                 elif len(buffers[descriptor]) < OUTPUT_LIMIT:
                     buffers[descriptor] += data
+                    if watch and descriptor == process.stdout.fileno():
+                        watch(data)
                 if data and descriptor == process.stdout.fileno() and not gone:
                     silent_until = time.monotonic() + deadline
             if ended is None and not gone and process.poll() is not None:

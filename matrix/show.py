@@ -173,5 +173,7 @@ def _phrase(entry: dict[str, Any]) -> Text:
         bad = ": raised" in entry["text"] or entry["text"].endswith(": nothing")
         return Text(f"{prefix}{entry['text']}", style="bold red" if bad else "bold")
     if entry["who"] == "server":
-        return Text(f"{session}→ {entry['text']}" if entry["kind"] != "server" else entry["text"], style="cyan")
+        if entry["kind"] == "server":
+            return Text(f"({entry['session']}) {entry['text']}" if entry["session"] else entry["text"], style="blue")
+        return Text(f"{session}→ {entry['text']}", style="cyan")
     return Text(f"→{session} {entry['text']}", style="yellow")

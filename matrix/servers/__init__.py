@@ -27,6 +27,7 @@ from matrix.servers._model import (
     Family,
     Observer,
     Place,
+    Said,
     Server,
     Session,
     Unavailable,
@@ -36,7 +37,18 @@ from matrix.warden import Warden
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["FAMILIES", "Observer", "Server", "Session", "Unavailable", "observer", "running", "title"]
+__all__ = [
+    "FAMILIES",
+    "Observer",
+    "Said",
+    "Server",
+    "Session",
+    "Unavailable",
+    "observer",
+    "running",
+    "said",
+    "title",
+]
 
 FAMILIES = tuple(sorted(item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_")))
 CHOICE = "MATRIX_SERVERS"
@@ -56,6 +68,11 @@ def _family(name: str) -> Family:
 def title(family: str) -> str:
     """Return a family's name as people write it; raise ``MatrixError`` if there is no such family."""
     return _family(family).TITLE
+
+
+def said(server: Server, log: str, database: str) -> list[Said]:
+    """Return what a part of a server's log says about the sessions in a database, in order."""
+    return _family(server.family).said(log, database)
 
 
 def observer(server: Server) -> Observer:

@@ -59,6 +59,20 @@ class Session:
     in_transaction: bool | None
 
 
+@dataclass(frozen=True)
+class Said:
+    """Something a server wrote into its log about one session.
+
+    ``at`` is when, in seconds since the epoch, or None where the log has no finer time than a second. ``port`` is the
+    TCP port of the client, where the log names it.
+    """
+
+    at: float | None
+    session: int
+    text: str
+    port: int | None = None
+
+
 class Observer(Protocol):
     """The harness's own connection to a server: autocommit, opened again if it is lost, not thread-safe.
 
@@ -146,3 +160,6 @@ class Family(Protocol):
 
     def version(self, server: Server) -> str:
         """Ask a server for its version."""
+
+    def said(self, log: str, database: str) -> list[Said]:
+        """Return what a part of the server's log says about the sessions in a database, in order."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from matrix import apt, cache
 from matrix.errors import MatrixError
 from matrix.servers import _process
-from matrix.servers._model import USER, Binaries, Server, Session, StartError
+from matrix.servers._model import USER, Binaries, Said, Server, Session, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,10 +126,11 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
         shutil.copy2(source, target)
     password = secrets.token_hex(16)
     first.touch(mode=0o600)
+    log.touch(mode=0o600)
     first.write_text(FIRST.format(user=USER, password=password))
     sockets.mkdir(mode=0o700, exist_ok=True)
     if place.owner:
-        for path in (certificate, key, sockets, first):
+        for path in (certificate, key, sockets, first, log):
             os.chown(path, *place.owner)
     path = sockets / "s"
     settings = SETTINGS | {
@@ -138,6 +139,9 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
         "socket": str(path),
         "pid-file": str(data / "pid"),
         "init-file": str(first),
+        # Says of every session how it connected and whether it was told goodbye, under TLS as well.
+        "general-log": "1",
+        "general-log-file": str(log),
         "ssl-ca": str(place.ca),
         "ssl-cert": str(certificate),
         "ssl-key": str(key),
@@ -381,3 +385,26 @@ class _Observer:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+_COMMAND = re.compile(r"(?:\d{6} +[\d:]+)?\t+ *(?P<session>\d+) (?P<command>Connect|Quit)\t(?P<text>.*)")
+_ABORTED = re.compile(
+    r"[\d-]+ +[\d:]+ \d+ \[Warning\] Aborted connection (?P<session>\d+) to db: '(?P<db>[^']*)'.*(?P<why>\(.*\))"
+)
+
+
+def said(log: str, database: str) -> list[Said]:
+    """Return what the general log and the error log say about the sessions in a database; both know seconds only."""
+    found: list[Said] = []
+    sessions: set[int] = set()
+    for line in log.splitlines():
+        if match := _COMMAND.fullmatch(line):
+            session = int(match["session"])
+            if match["command"] == "Connect" and f" on {database} " in match["text"] + " ":
+                sessions.add(session)
+                found.append(Said(None, session, f"Connect, {match['text'].rpartition(' using ')[2]}"))
+            elif match["command"] == "Quit" and session in sessions:
+                found.append(Said(None, session, "Quit"))
+        elif (match := _ABORTED.match(line)) and match["db"] == database:
+            found.append(Said(None, int(match["session"]), f"Aborted connection {match['why']}"))
+    return found

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import tarfile
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from matrix import apt, cache, pip
 from matrix.errors import MatrixError, MissingError
 from matrix.servers import _process
-from matrix.servers._model import USER, Binaries, Server, Session, StartError
+from matrix.servers._model import USER, Binaries, Said, Server, Session, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -362,3 +363,26 @@ class _Observer:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+
+_LINE = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d) (?P<time>[\d:.]+) UTC \[(?P<pid>\d+)\] db=(?P<db>[^,]*),user=[^,]*,app=.*? "
+    r"(?P<level>LOG|WARNING|ERROR|FATAL|PANIC): +(?P<text>.*)"
+)
+
+
+def said(log: str, database: str) -> list[Said]:
+    """Return what the log says about the sessions in a database: the id of a session is its process's."""
+    lines = [match for line in log.splitlines() if (match := _LINE.fullmatch(line))]
+    sessions = {match["pid"] for match in lines if match["db"] == database}
+    found = []
+    for match in lines:
+        if match["pid"] not in sessions:
+            continue
+        at = datetime.fromisoformat(f"{match['day']} {match['time']}+00:00").timestamp()
+        port = re.search(r"\bport=(\d+)", match["text"])
+        text = re.sub(r" user=\S+ database=\S+.*| (host|port)=\S+", "", match["text"])
+        text = re.sub(r"(session time): \S+", r"\1", text).removesuffix(": session time").rstrip(":")
+        level = "" if match["level"] == "LOG" else f"{match['level']}: "
+        found.append(Said(at, int(match["pid"]), level + text, int(port[1]) if port else None))
+    return [word for word in found if not word.text.startswith(("connection authenticated", "connection authorized"))]
