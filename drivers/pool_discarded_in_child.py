@@ -1,0 +1,94 @@
+"""The child lets go of every connection of the inherited pool without a word to the server, and opens another pool.
+
+Remedy. The descriptors of all inherited connections, checked out or waiting in the pool, are pointed at the
+null device; only then is the pool closed, or dropped. What psycopg says to end a session (`Terminate`) goes
+nowhere, and the parent's pool keeps its sessions. The pool's `configure` callback tells of every connection
+as it is opened. The inherited pool itself is of no use in the child: its worker threads were not copied.
+
+Drivers: psycopg
+
+Remedy for: pool_inherited, pool_closed_in_child
+"""
+
+import gc
+import multiprocessing
+import os
+import weakref
+from typing import Any
+
+from psycopg_pool import ConnectionPool
+
+from drivers.helper import check_out, look_up, prepare, step, wait_for
+
+CONNINFO = os.environ["DATABASE_URL"].replace("+psycopg:", ":", 1)
+
+# The pattern.
+
+pool: Any = None
+opened: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def open_pool():
+    """Open this process's pool, and keep track of its connections."""
+    global pool
+    pool = ConnectionPool(
+        CONNINFO, min_size=2, max_size=2, kwargs={"autocommit": True}, configure=opened.add, open=True
+    )
+    pool.wait()
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def discard_inherited():
+    """First thing in the worker: let no inherited connection reach the server; then close or drop the pool."""
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for connection in opened:
+        if not connection.closed:
+            os.dup2(nowhere, connection.fileno(), inheritable=False)
+    os.close(nowhere)
+
+
+# What happens.
+
+checked_out: Any = None
+
+
+def child_that_closes():
+    step("discard", discard_inherited)
+    step("close", pool.close)
+    step("close", checked_out.close)
+    step("open", open_pool)
+    look_up(check_out(pool), 101)
+
+
+def child_that_drops():
+    global pool, checked_out
+    step("discard", discard_inherited)
+    pool = checked_out = None
+    step("drop", gc.collect)
+    step("open", open_pool)
+    look_up(check_out(pool), 201)
+
+
+def main():
+    global checked_out
+    prepare()
+    step("open", open_pool)
+    checked_out = check_out(pool)
+    look_up(checked_out, 1)
+    waiting = check_out(pool)
+    look_up(waiting, 2)
+    step("check in", pool.putconn, waiting)
+    wait_for(start_worker(child_that_closes))
+    wait_for(start_worker(child_that_drops))
+    look_up(checked_out, 3)
+    look_up(check_out(pool), 4)
+
+
+if __name__ == "__main__":
+    main()
