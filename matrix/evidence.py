@@ -80,12 +80,12 @@ class _Process:
 def timeline(run: Run) -> dict[str, Any]:
     """Return a run's evidence: its processes, its sessions by letter, and everything that happened in order.
 
-    Shape: `{"processes": [name], "sessions": [letter], "timeline": [entry]}`; an entry has `at` (milliseconds since the
+    Shape: `{"processes": [name], "sessions": [letter], "counters": {name: growth}, "timeline": [entry]}`; an entry has `at` (milliseconds since the
     first line), `kind` (`begin` or `end` of a step, `message`, `socket`, `server`), `who` (a process, `server`, or None
     where it cannot be told), `session` (a letter or None), `text`, and for what a client sent `how` it was attributed.
     """
     if not run.lines:
-        return {"processes": [], "sessions": [], "timeline": []}
+        return {"processes": [], "sessions": [], "counters": {}, "timeline": []}
     times = [moment(line, run.began) for line in run.lines]
     start = times[0]
     processes = _processes(run.lines, times)
@@ -115,7 +115,12 @@ def timeline(run: Run) -> dict[str, Any]:
     if len(entries) > LIMIT:
         entries = [*entries[: LIMIT // 2], _left_out(entries), *entries[-LIMIT // 2 :]]
     letters = list(dict.fromkeys(entry["session"] for entry in entries if entry["session"]))
-    return {"processes": list(processes), "sessions": sorted(letters, key=lambda s: (len(s), s)), "timeline": entries}
+    return {
+        "processes": list(processes),
+        "sessions": sorted(letters, key=lambda s: (len(s), s)),
+        "counters": {name: count for name, count in run.counters.items() if count},
+        "timeline": entries,
+    }
 
 
 def _letter(names: Names, number: int | None) -> str | None:
