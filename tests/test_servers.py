@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,6 +188,28 @@ def test_a_cache_that_cannot_be_used_costs_the_machines_servers_nothing(
         if isinstance(server, Unavailable):
             pytest.skip(server.reason)
         log_in(server, "postgres").close()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "file"))
+    monkeypatch.setattr(servers, "LONGEST", 500)
+    monkeypatch.setattr(cache, "open_to_all", lambda path: True)
+    with pytest.raises(MatrixError, match="set TMPDIR") as caught, servers.running(BOTH):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_makes_a_server_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setenv("MATRIX_SERVERS", "machine")
+    monkeypatch.setattr(cache, "copy", full)
+    with servers.running(["postgresql"], report=quiet) as found:
+        server = found["postgresql"]
+        assert isinstance(server, Unavailable)
+        assert "No space left on device" in server.reason or not list(postgresql.installed())
 
 
 def test_binaries_in_a_closed_cache_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -593,6 +617,20 @@ def test_the_sources_of_others_are_left_out(
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(foreign)
     assert list(apt.distribution_sources(tmp_path)) == []
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt here")
+def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "deb [trusted=yes] http://127.0.0.1:9/debian stable main\n"
+    monkeypatch.setattr(apt, "distribution_sources", lambda: [(".list", source)])
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    with (
+        warden.Warden() as watching,
+        pytest.raises(MissingError, match=r"cannot be reached: .*127\.0\.0\.1:9") as caught,
+    ):
+        apt.server("mariadb-server-core", "usr/sbin/mariadbd", quiet, watching)
+    assert "\n" not in str(caught.value)
+    assert not [path for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock")]
 
 
 def test_a_download_that_is_not_what_was_pinned_is_refused(tmp_path: Path) -> None:

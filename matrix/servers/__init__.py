@@ -108,14 +108,20 @@ def running(
         wanted = {name: module for name, module in modules.items() if name not in servers}
         if wanted:
             place = stack.enter_context(_place(warden, report))
-            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(wanted)))
             stacks = {name: contextlib.ExitStack() for name in wanted}
-            stack.callback(lambda: list(pool.map(contextlib.ExitStack.close, stacks.values())))
+            stack.callback(_close_all, list(stacks.values()))
+            # Left first: after Ctrl-C a start that is under way comes to its end, and is then undone.
+            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(wanted)))
             attempts = {
                 name: pool.submit(_obtain, name, module, place, choice, stacks[name]) for name, module in wanted.items()
             }
             servers |= {name: attempt.result() for name, attempt in attempts.items()}
         yield {name: servers[name] for name in modules}
+
+
+def _close_all(stacks: list[contextlib.ExitStack]) -> None:
+    with concurrent.futures.ThreadPoolExecutor(len(stacks)) as pool:
+        list(pool.map(contextlib.ExitStack.close, stacks))
 
 
 @contextlib.contextmanager
@@ -137,6 +143,11 @@ def _place(warden: Warden, report: Callable[[str], None]) -> Iterator[Place]:
                 # else.
                 path.chmod(0o711)
         ca, certificate, key = _tls.write(folder)
+    except OSError as error:
+        for path in (folder, data):
+            shutil.rmtree(path, ignore_errors=True)
+        raise MatrixError(f"no folder for the servers can be made: {error}; set TMPDIR to another place") from error
+    try:
         yield Place(folder, data, owner, warden, report, ca, certificate, key)
     finally:
         for path in (folder, data):
@@ -162,7 +173,7 @@ def _obtain(
         for binaries in _candidates(family, place, choice):
             try:
                 return family.start(_reachable(name, binaries, place), place, cleanup)
-            except MatrixError as error:
+            except (MatrixError, OSError) as error:
                 reasons.append(f"{binaries.server}: {error}")
                 cleanup.close()
                 _clear(name, place)
