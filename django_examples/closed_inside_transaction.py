@@ -9,7 +9,7 @@ The child is not served either: Django's belief to be inside `atomic()` is inher
 closed inside one, no other is opened before its end. `close()` leaves the closed connection in place, and the
 next query raises: psycopg's and mysqlclient's error, or with PyMySQL `TransactionManagementError`.
 
-Remedies: discarded_in_child, discarded_at_fork
+Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

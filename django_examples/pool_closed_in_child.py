@@ -12,7 +12,7 @@ https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
 Drivers: psycopg
 
-Remedies: discarded_at_fork, closed_before_fork
+Remedies: pool_discarded_in_child, pool_closed_before_fork, null_pool
 """
 
 import multiprocessing

@@ -15,7 +15,7 @@ All this where transactions are managed by hand, from `set_autocommit(False)` to
 `atomic()` it begins differently: the belief to be inside is copied to the child as well, and there `rollback()`
 raises `TransactionManagementError` before anything is sent (child 1).
 
-Remedies: refused_in_child, discarded_in_child, discarded_at_fork
+Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

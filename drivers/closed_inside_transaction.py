@@ -4,7 +4,7 @@ Hazard. Closing says goodbye in the protocol (MySQL `COM_QUIT`, PostgreSQL `Term
 and with it the transaction: the parent's order 1001 is rolled back. The parent's driver believes in its transaction
 until it commits, and then raises. Nothing is lost in silence: no commit was confirmed.
 
-Remedies: discarded_in_child, discarded_at_fork
+Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

@@ -12,7 +12,7 @@ commits 1002 at once; the reply says so, and `rollback()` then sends nothing: bo
 With TLS the parent does learn of it, though not what happened: the child's `COMMIT` used up a record number that
 the parent uses again, and from there on everything raises. Order 1001 is committed all the same.
 
-Remedies: refused_in_child, discarded_in_child, discarded_at_fork
+Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

@@ -7,7 +7,7 @@ and replaces it when it is given back.
 
 Drivers: psycopg
 
-Remedies: discarded_at_fork, closed_before_fork
+Remedies: pool_discarded_in_child, pool_closed_before_fork
 """
 
 import multiprocessing

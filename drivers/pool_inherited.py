@@ -13,7 +13,7 @@ https://github.com/psycopg/psycopg/issues/395
 
 Drivers: psycopg
 
-Remedies: discarded_at_fork, closed_before_fork
+Remedies: pool_discarded_in_child, pool_closed_before_fork
 """
 
 import multiprocessing

@@ -11,7 +11,7 @@ commits 1002 at once; the reply says so, and `commit()` then sends nothing. Half
 With TLS the parent learns that something is wrong: the child's `ROLLBACK` used up a record number that the parent
 uses again, and from there on everything raises, the commit too.
 
-Remedies: refused_in_child, discarded_in_child, discarded_at_fork
+Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

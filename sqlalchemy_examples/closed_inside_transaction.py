@@ -6,7 +6,7 @@ PostgreSQL `Terminate`). The parent's order 1001 is rolled back. The parent's `S
 until it commits, and then raises. After a rollback it goes on, on a new connection: order 1002 is on the server
 without the order before it.
 
-Remedies: discarded_in_child, discarded_at_fork
+Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

@@ -13,7 +13,7 @@ With TLS the parent's next write raises, for the child's `COMMIT` used up a reco
 again. SQLAlchemy gives the connection up, and the rollback that a program does next is confirmed, without a
 server to roll back on: order 1001 is committed all the same.
 
-Remedies: refused_in_child, discarded_in_child, discarded_at_fork
+Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

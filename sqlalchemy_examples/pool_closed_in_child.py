@@ -5,7 +5,7 @@ PostgreSQL `Terminate`), and the server ends their sessions for the parent as we
 has checked out is spared. The child is served, on a session of its own. The parent's next connection from the pool
 raises; SQLAlchemy then gives up all that the pool holds, and the one after it is new.
 
-Remedies: discarded_at_fork, closed_before_fork, engine_per_process
+Remedies: discarded_at_fork, discarded_in_child, engine_per_process
 """
 
 import multiprocessing

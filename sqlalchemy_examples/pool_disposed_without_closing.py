@@ -9,7 +9,7 @@ connected, PyMySQL's closes the descriptor and says nothing, mysqlclient's calls
 https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 https://github.com/apache/airflow/issues/56879
 
-Remedies: pool_kept_and_disposed, discarded_at_fork, engine_per_process
+Remedies: pool_kept_and_disposed, engine_per_process, spawned_children
 """
 
 import gc

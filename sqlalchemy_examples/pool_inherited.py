@@ -5,7 +5,7 @@ hold one server session, and no error says so. Without TLS each is answered as l
 each process counts the encrypted records for itself: the child's question is refused with "bad record mac", and the
 session is over for both.
 
-Remedies: discarded_at_fork, engine_per_process, closed_before_fork
+Remedies: discarded_at_fork, discarded_in_child, engine_per_process
 """
 
 import multiprocessing

@@ -10,7 +10,7 @@ again, and its commit raises.
 
 https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
-Remedies: refused_in_child, discarded_at_fork, engine_per_process
+Remedies: discarded_at_fork, spawned_children
 """
 
 import multiprocessing
