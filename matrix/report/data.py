@@ -86,12 +86,16 @@ def _timeline(evidence: Mapping[str, Any], texts: Pool, limit: int) -> dict[str,
         entries = [*entries[:head], gap, *entries[len(entries) - tail :]]
     processes, sessions = list(evidence["processes"]), list(evidence["sessions"])
     who = [None, "server", *processes]
+    who += sorted({entry["who"] for entry in entries if entry.get("who")} - set(who))  # threads: parent/reader
     times = [round(float(entry["at"]) * 10) for entry in entries]
     return {
         "processes": processes,
         "sessions": sessions,
         "at": [after - before for before, after in zip([0, *times], times, strict=False)],
-        "kind": [_KINDS.index(entry["kind"]) if entry["kind"] in _KINDS else _KINDS.index("server") for entry in entries],
+        "kind": [
+            _KINDS.index(entry["kind"]) if entry["kind"] in _KINDS else _KINDS.index("server") for entry in entries
+        ],
+        "names": who,
         "who": [_number(who, entry.get("who")) for entry in entries],
         "how": [texts.add(entry.get("how") or "") for entry in entries],
         "session": [_number(sessions, entry.get("session"), missing=-1) for entry in entries],

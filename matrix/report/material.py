@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-#: The format of evidence files that this version reads.
-FORMAT = 1
-
 
 @dataclass
 class Material:
-    """Observations, and the evidence of those that have any, by cell id."""
+    """Observations, and the evidence of those that have any (see `matrix.evidence.timeline`), by cell id."""
 
     observations: dict[str, dict[str, Any]] = field(default_factory=dict)
     evidence: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -50,33 +46,7 @@ def load(folders: Sequence[Path]) -> Material:
 
 def evidence(folder: Path, cells: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the evidence that stands beside a folder's results, of these cells, by cell id; of some there is none."""
-    by_file: dict[Path, list[str]] = {}
-    for key in sorted(cells):
-        stack, example, driver, _, _ = key.split("/")
-        by_file.setdefault(folder / driver / stack / f"{example}.json", []).append(key)
-    found: dict[str, dict[str, Any]] = {}
-    for path, keys in by_file.items():
-        stored = _read(path)
-        found |= {key: stored[key] for key in keys if key in stored}
-    return found
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise MatrixError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise MatrixError(f"{path}: not JSON: {error}; delete it and run again") from None
-    version = data.get("format") if isinstance(data, dict) else None
-    if version != FORMAT or not isinstance(data.get("cells"), dict):
-        raise MatrixError(
-            f"{path}: format {version!r}, and this version reads format {FORMAT}; delete it and run again"
-        )
-    cells: dict[str, dict[str, Any]] = data["cells"]
-    return cells
+    return {key: found for key in sorted(cells) if (found := observations.read_evidence(folder, key))}
 
 
 def deviations(seen: dict[str, dict[str, Any]]) -> list[str]:

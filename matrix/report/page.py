@@ -18,7 +18,7 @@ from matrix import catalogue
 from matrix.catalogue import STACKS, TRANSPORTS
 from matrix.files import write_text
 from matrix.judge import OUTCOMES
-from matrix.report.code import pattern
+from matrix.pages.source import pattern
 from matrix.report.data import pack
 from matrix.report.material import deviations
 from matrix.table import SIGNS
@@ -99,7 +99,9 @@ def _examples(found: Iterable[Example]) -> dict[str, dict[str, Any]]:
             "kind": example.kind,
             "counterparts": example.counterparts,
             "path": example.path.as_posix(),
-            "code": pattern((catalogue.ROOT / example.path).read_text(encoding="utf-8")),
+            "code": (copied := pattern(catalogue.ROOT / example.path)).code,
+            "yours": copied.yours,
+            "line": copied.line,
         }
         for example in found
     }
@@ -142,7 +144,12 @@ def _hash(text: str) -> str:
 
 def _totals(content: Content) -> str:
     applicable = [key for key, seen in content.observations.items() if seen["outcome"] != "not applicable"]
-    parts = [f"{len(applicable) - len(content.odd)} cells as claimed", f"{len(content.odd)} not as claimed"]
+    unclaimed = sum(not content.observations[key]["expected"] for key in content.odd)
+    parts = [f"{len(applicable) - len(content.odd)} cells as claimed"]
+    if len(content.odd) > unclaimed:
+        parts.append(f"{len(content.odd) - unclaimed} not as claimed")
+    if unclaimed:
+        parts.append(f"{unclaimed} not claimed yet")
     if content.broken:
         parts.append(f"{len(content.broken)} not judged")
     if others := len(content.observations) - len(applicable):

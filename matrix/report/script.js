@@ -144,8 +144,8 @@
 
   /** Leave the words out of the cells where they do not fit beside each other. */
   function fit() {
-    const count = columns.filter(({ th }) => !th.hidden).length;
-    grid.classList.toggle("signs", document.body.clientWidth < 110 + count * 104);
+    grid.classList.remove("signs");
+    grid.classList.toggle("signs", grid.offsetWidth > grid.parentElement.clientWidth);
   }
 
   function readForm() {
@@ -221,16 +221,15 @@
 
   /** Return a timeline as rows: {at, kind, who, how, session, text}. */
   function timelineOf(found, all) {
-    const who = [null, "server", ...found.processes];
     let at = 0;
     return {
       processes: found.processes,
       sessions: found.sessions,
       timed: true,
-      entries: found.kind.map((kind, i) => ({
+      entries: found.kind.map((kind, i) => withThread({
         at: (at += found.at[i]) / 10,
         kind: all.kinds[kind],
-        who: who[found.who[i]],
+        who: found.names[found.who[i]],
         how: all.texts[found.how[i]],
         session: found.sessions[found.session[i]] ?? null,
         text: all.texts[found.text[i]],
@@ -238,15 +237,20 @@
     };
   }
 
+  /** A thread acts in its process's lane, and is named in the text. */
+  function withThread(entry) {
+    const [who, thread] = (entry.who || "").split("/");
+    return thread ? { ...entry, who, text: `${thread}: ${entry.text}` } : entry;
+  }
+
   /** Return a timeline of what the processes printed, for cells without evidence. */
   function timelineFrom(lines) {
     const entries = lines.map((text) => {
-      const match = /^(parent|child \d+)(\/\S+)? +([^:]+)(?:: (.*))?$/.exec(text);
+      const match = /^((?:parent|child \d+)(?:\/\S+)?) +([^:]+)(?:: (.*))?$/.exec(text);
       if (!match) return { kind: "omitted", who: null, session: null, text };
-      const [, who, thread, step, result] = match;
+      const [, who, step, result] = match;
       const session = /session ([A-Z]+)$/.exec(result || "")?.[1] ?? null;
-      const name = thread ? `${thread.slice(1)}: ${step}` : step;
-      return { kind: result === undefined ? "begin" : "end", who, session, text: result === undefined ? name : `${name}: ${result}` };
+      return withThread({ kind: result === undefined ? "begin" : "end", who, session, text: result === undefined ? step : `${step}: ${result}` });
     });
     const order = (values) => [...new Set(values.filter(Boolean))];
     const processes = order(entries.map(({ who }) => who)).sort((a, b) => (b === "parent") - (a === "parent") || parseInt(a.slice(6), 10) - parseInt(b.slice(6), 10));
@@ -325,7 +329,7 @@
       : !expected.length ? "nothing is claimed of it yet"
       : `${expected.join(" or ")}: ${cell.odd ? "NOT as claimed" : "as claimed"}`;
     return el("section", {},
-      el("p", { class: "lead" }, badge(cell.outcome, sign), " ", meaning, "."),
+      el("p", { class: "lead" }, badge(cell.outcome, sign), " ", sentence(meaning)),
       el("dl", { class: "facts" },
         fact("Seen", seen.map(([outcome, count]) => `${outcome} ${count}×`).join(", ")),
         claim && fact("Claimed", claim),
@@ -334,6 +338,7 @@
         fact("Elsewhere", elsewhere(id))));
   }
 
+  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
   const badge = (outcome, sign) => el("span", { class: `badge o-${outcome.replaceAll(" ", "-")}` }, el("span", { class: "sign", "aria-hidden": "true" }, sign), " ", outcome);
   const fact = (name, ...value) => [el("dt", {}, name), el("dd", {}, ...value)];
 
@@ -425,19 +430,21 @@
     const [stack, , ...rest] = id.split("/");
     const own = el("details", { class: "remedy", open: example.kind === "remedy" },
       el("summary", {}, example.kind === "remedy" ? "The code of this remedy" : "The code that did this", " ", el("code", {}, example.path)),
-      codeBlock("Code", example.code));
+      yours(example), codeBlock("Code", example.code));
     if (example.kind === "remedy") return el("section", {}, el("h3", {}, "Code to copy"), own);
     const remedies = example.counterparts.filter((name) => all.examples[`${stack}/${name}`]).map((name, index) => {
       const remedy = all.examples[`${stack}/${name}`], cell = [stack, name, ...rest].join("/"), found = byId.get(cell);
       return el("details", { class: "remedy", open: index === 0 },
         el("summary", {}, el("code", {}, name), " ", found ? [badge(found.outcome, $("i", found.link).textContent), " here"] : ""),
         el("p", {}, inline(remedy.title), " ", found ? el("a", { href: hashOf({ ...state, cell }), onclick: (event) => openBy(event, cell) }, "Open its cell") : ""),
-        codeBlock(`Code of ${name}`, remedy.code));
+        yours(remedy), codeBlock(`Code of ${name}`, remedy.code));
     });
     return el("section", {},
       el("h3", {}, remedies.length ? "What to write instead" : "Code"),
       remedies, own);
   }
+
+  const yours = (example) => (example.yours.length ? el("p", { class: "key" }, "Yours: ", example.yours.map((name, i) => [i ? ", " : "", el("code", {}, name)])) : "");
 
   const codeBlock = (label, text, pre = el("pre", {}, el("code", {}, text))) => el("div", { class: "block" }, copyButton("Copy", () => text, label), scroll(label, pre));
 
@@ -501,19 +508,28 @@
     const left = timed ? 58 : 14;
     const wire = (entry) => entry.kind === "message" || entry.kind === "socket";
     const strange = entries.some((entry) => wire(entry) && !entry.session);
-    const unknown = entries.some((entry) => wire(entry) && !entry.who);
-    const lanes = [...processes.map((name) => ({ name, key: name })), ...(unknown ? [{ name: "?", key: "?" }] : []),
-      ...[...sessions, ...(strange ? ["?"] : [])].map((name) => ({ name: `session ${name}`, key: `session ${name}`, session: true }))];
-    const gap = lanes.length <= 5 ? 150 : lanes.length <= 9 ? 112 : 88;
-    lanes.forEach((lane, index) => { lane.x = left + 50 + index * gap; });
+    const unknown = entries.some((entry) => wire(entry) && !entry.who && entry.how);
+    const noted = entries.some((entry) => entry.kind === "server");
+    const lanes = [...processes.map((name) => ({ name, key: name, kind: "process" })), ...(unknown ? [{ name: "", key: "?", kind: "unknown" }] : []),
+      ...[...sessions, ...(strange ? ["?"] : [])].map((name) => ({ name: `session ${name}`, key: `session ${name}`, kind: "session" })),
+      ...(noted ? [{ name: "server", key: "server", kind: "server" }] : [])];
+    const gap = matchMedia("(max-width: 40rem)").matches ? 86 : lanes.length <= 6 ? 150 : lanes.length <= 10 ? 112 : 88;
+    let x = left + 45;
+    for (const one of lanes) {
+      one.x = one.kind === "unknown" ? x - gap * 0.4 : x;
+      x = one.x + gap;
+    }
     const lane = (key) => lanes.find((one) => one.key === key);
     const sessionLane = (entry) => lane(`session ${entry.session ?? "?"}`);
-    const rows = merged(entries, timed);
+    const rows = merged(entries);
 
-    let y = 16, width = left + 100 + (lanes.length - 1) * gap;
+    let y = 16, width = x - gap + 60;
     const lines = [], boxes = [], marks = [];
-    const extent = new Map(), busy = new Map();
-    const touch = (one) => { const had = extent.get(one); extent.set(one, [had ? had[0] : y - 6, y + 6]); };
+    const extent = new Map(), busy = new Map(), over = new Set();
+    const touch = (one) => {
+      const had = extent.get(one);
+      if (!over.has(one)) extent.set(one, [had ? had[0] : y - 6, y + 6]);
+    };
     const say = (x, at, text, style = "") => {
       const cut = text.length > WIDEST ? `${text.slice(0, WIDEST - 1)}…` : text;
       width = Math.max(width, x + cut.length * CHARACTER + 12);
@@ -537,7 +553,9 @@
         const uses = !timed && entry.kind !== "begin" && entry.session ? sessionLane(entry) : null;
         if (uses) {
           touch(uses);
-          lines.push(svg("path", { class: "uses", d: `M${process.x} ${y}H${uses.x}` }), svg("circle", { class: "tip server", cx: uses.x, cy: y, r: 4 }));
+          const after = process.x + 16 + Math.min(entry.text.length, WIDEST) * CHARACTER;
+          if (after < uses.x) lines.push(svg("path", { class: "uses", d: `M${after} ${y}H${uses.x}` }));
+          lines.push(svg("circle", { class: "tip server", cx: uses.x, cy: y, r: 4 }));
         }
         say(process.x + 10, y + 4, entry.text, entry.kind !== "begin" && isBad(entry.text) ? "bad" : entry.kind === "begin" ? "quiet" : "");
       } else if (wire(entry)) {
@@ -551,50 +569,52 @@
           const to = reader ? lane(reader).x : end.x - gap * 0.62;
           arrow(end.x, to, reader ? style : `${style} unsure`, reader ? "" : "which process read this cannot be told");
           say(reader ? to + 10 : to + 6, y - 5, entry.text, ending ? "bad" : "");
-        } else {
+          if (ending) over.add(end);
+        } else if (process || entry.how) {
           const from = process ?? lane("?");
           if (process) touch(process);
           else marks.push(svg("circle", { class: "unknown", cx: from.x, cy: y, r: 8 }), svg("text", { x: from.x - 3.5, y: y + 4, class: "bad" }, "?"));
           arrow(from.x + (process ? 0 : 8), end.x, style, entry.how ? `told by: ${entry.how}` : "");
-          say(from.x + 12, y - 5, entry.text, ending ? "bad" : "");
+          say(from.x + 12, y - 5, process ? entry.text : `${entry.text} [${entry.how}]`, ending ? "bad" : "");
+        } else {
+          marks.push(svg("circle", { class: "unknown", cx: end.x, cy: y - 4, r: 4 }));
+          say(end.x + 10, y, entry.text, "bad");
         }
         if (ending) lines.push(svg("path", { class: "arrow end", d: `M${end.x - 6} ${y - 6}l12 12m0 -12l-12 12` }));
       } else {
-        const at = entry.session ? sessionLane(entry) : lanes.at(-1);
-        if (entry.session) touch(at);
-        const text = entry.text.length > WIDEST ? `${entry.text.slice(0, WIDEST - 1)}…` : entry.text, wide = text.length * CHARACTER + 10;
-        const x = Math.max(left, at.x + 8);
-        marks.push(svg("rect", { class: "note", x, y: y - 9, width: wide, height: 18, rx: 3 }));
-        marks.push(svg("text", { class: "on-note", x: x + 5, y: y + 4 }, text, svg("title", {}, `${entry.text} (seen on the server)`)));
-        width = Math.max(width, x + wide + 8);
+        const said = entry.session ? `session ${entry.session}: ${entry.text}` : entry.text, at = lane("server").x - 40;
+        const text = said.length > WIDEST ? `${said.slice(0, WIDEST - 1)}…` : said, wide = text.length * CHARACTER + 10;
+        marks.push(svg("rect", { class: "note", x: at, y: y - 9, width: wide, height: 18, rx: 3 }));
+        marks.push(svg("text", { class: "on-note", x: at + 5, y: y + 4 }, text, svg("title", {}, `${said} (seen on the server)`)));
+        width = Math.max(width, at + wide + 8);
       }
       y += rows[number + 1] && rows[number + 1].kind === "omitted" ? STEP + 4 : STEP;
     });
     const height = y + 4;
     for (const one of lanes) {
-      if (one.key === "?") continue;
+      if (one.kind !== "process" && one.kind !== "session") continue;
       lines.unshift(svg("path", { class: "life far", d: `M${one.x} 0V${height}` }));
       const [top, bottom] = extent.get(one) || [0, 0];
-      if (bottom) boxes.push(svg("path", { class: `life${one.session ? " session" : ""}`, d: `M${one.x} ${top}V${bottom}` }));
+      if (bottom) boxes.push(svg("path", { class: `life ${one.kind}`, d: `M${one.x} ${top}V${bottom}` }));
     }
     for (const open of busy.values()) for (const { text, top, one } of open) {
       boxes.push(svg("rect", { class: "busy open", x: one.x - 4, y: top, width: 8, height: height - 4 - top }, svg("title", {}, `${text}: no answer`)));
     }
     const bars = (busy.done || []).map(({ top, bottom, one }) => svg("rect", { class: "busy", x: one.x - 4, y: top, width: 8, height: Math.max(6, bottom - top) }));
     const body = svg("svg", { class: "body", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, lines.filter((line) => line.classList.contains("far")), boxes.filter((box) => !box.classList.contains("busy")), bars, boxes.filter((box) => box.classList.contains("busy")), lines.filter((line) => !line.classList.contains("far")), marks);
-    const head = svg("svg", { class: "head", width, height: 34, viewBox: `0 0 ${width} 34`, "aria-hidden": "true" }, lanes.filter((one) => one.key !== "?").map((one) => [
-      svg("rect", { class: one.session ? "session" : "process", x: one.x - 40, y: 5, width: 80, height: 24, rx: one.session ? 12 : 3 }),
-      svg("text", { class: one.session ? "on-session" : "", x: one.x, y: 21 }, one.name)]));
+    const head = svg("svg", { class: "head", width, height: 34, viewBox: `0 0 ${width} 34`, "aria-hidden": "true" }, lanes.filter((one) => one.name).map((one) => [
+      svg("rect", { class: one.kind, x: one.x - 40, y: 5, width: 80, height: 24, rx: one.kind === "session" ? 12 : 3 }),
+      svg("text", { class: `on-${one.kind}`, x: one.x, y: 21 }, one.name)]));
     return [head, body];
   }
 
-  /** Join a step's beginning with its end where nothing stands between them and no time would be lost. */
-  function merged(entries, timed) {
+  /** Join a step's beginning with its end where nothing stands between them. */
+  function merged(entries) {
     const rows = [];
     for (let i = 0; i < entries.length; i += 1) {
       const entry = entries[i], next = entries[i + 1];
-      if (!timed && entry.kind === "begin" && next?.kind === "end" && next.who === entry.who && next.text.startsWith(`${entry.text}:`)) {
-        rows.push({ ...next, kind: "step" });
+      if (entry.kind === "begin" && next?.kind === "end" && next.who === entry.who && next.text.startsWith(`${entry.text}:`)) {
+        rows.push({ ...next, kind: "step", at: entry.at });
         i += 1;
       } else rows.push(entry);
     }
@@ -612,7 +632,7 @@
     }
   }
 
-  const isSure = (entry) => entry.kind === "socket" || entry.who === "server" || (entry.who !== null && /only it could/.test(entry.how || "only it could"));
+  const isSure = (entry) => entry.who === "server" || (entry.who !== null && !/order/.test(entry.how || ""));
 
   /** Return the process that alone can have read what the server sent: a child that opened the session, or the parent before any child. */
   function onlyReader(entries, message, processes) {
