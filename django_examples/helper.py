@@ -18,7 +18,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,6 +78,11 @@ def look_up(number: int, using: str = DEFAULT_DB_ALIAS, *, seconds: float = 0) -
         return orders.filter(pk=number).first()
 
     return step("look up", ask, about=number, result=_answer)
+
+
+def read(rows: Iterator[Any], number: int) -> int | None:
+    """Read on in `rows`, where order `number` is next, and return the number of the order that came."""
+    return step("read", next, rows, about=number, result=_answer)
 
 
 def wait_until_asked() -> None:

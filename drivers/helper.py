@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,11 @@ def look_up(connection: Any, number: int, *, seconds: float = 0) -> int | None:
             return cursor.fetchone()
 
     return step("look up", ask, about=number, result=_answer)
+
+
+def read(rows: Iterator[Any], number: int) -> int | None:
+    """Read on in `rows`, where order `number` is next, and return the number of the order that came."""
+    return step("read", next, rows, about=number, result=lambda row: _answer(row[:2]))
 
 
 def wait_until_asked() -> None:

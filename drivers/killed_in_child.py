@@ -2,8 +2,8 @@
 
 Hazard. A socket that is shut down (`shutdown(2)`) is shut down for every process that holds a descriptor of it; closing
 a descriptor (`close(2)`) concerns only the process that does it. No driver has a say: the parent has lost its session,
-and on the server the program seems to have vanished without a goodbye. A finaliser that shuts down instead of closing
-does the same to its users.
+and on the server the program seems to have vanished without a goodbye.
+
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

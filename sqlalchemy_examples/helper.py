@@ -18,7 +18,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,6 +90,11 @@ def look_up(source: Engine | Connection | Session, number: int, *, seconds: floa
     return step("look up", ask_source, about=number, result=_answer)
 
 
+def read(rows: Iterator[Any], number: int) -> int | None:
+    """Read on in `rows`, where order `number` is next, and return the number of the order that came."""
+    return step("read", next, rows, about=number, result=_answer)
+
+
 def wait_until_asked() -> None:
     """Wait until the server is busy with somebody's slow question; it is asked on a connection of its own."""
 
@@ -139,7 +144,8 @@ def _answer(row: Any) -> tuple[Any, str]:
     if row is None:
         return None, "nothing"
     order, session, *_ = row
-    return order.id, f"order {order.id}, session {session}"
+    number = order.id if isinstance(order, Order) else order
+    return number, f"order {number}, session {session}"
 
 
 def prepare() -> None:

@@ -43,6 +43,11 @@ def transaction_state(connection: MySQLdb.Connection) -> str:
     return f"autocommit {'on' if connection.get_autocommit() else 'off'}"
 
 
+def server_side_cursor(connection: MySQLdb.Connection) -> MySQLdb.cursors.SSCursor:
+    """Return a cursor whose rows stay in the socket until they are fetched."""
+    return connection.cursor(MySQLdb.cursors.SSCursor)
+
+
 def transport(cursor: MySQLdb.cursors.Cursor) -> str:
     """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
     cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")

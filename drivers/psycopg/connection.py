@@ -31,6 +31,11 @@ def transaction_state(connection: psycopg.Connection) -> str:
     return connection.info.transaction_status.name
 
 
+def server_side_cursor(connection: psycopg.Connection) -> psycopg.ServerCursor:
+    """Return a cursor whose rows stay on the server until they are fetched; it wants a transaction."""
+    return connection.cursor(name="orders")
+
+
 def transport(cursor: psycopg.Cursor) -> str:
     """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
     cursor.execute("SELECT ssl, inet_server_addr() FROM pg_stat_ssl WHERE pid = pg_backend_pid()")

@@ -3,6 +3,7 @@
 from urllib.parse import SplitResult, parse_qsl, unquote
 
 import pymysql
+import pymysql.cursors
 from pymysql.constants import SERVER_STATUS
 
 #: What a statement selects to learn on which server session it ran.
@@ -47,6 +48,11 @@ def transaction_state(connection: pymysql.Connection) -> str:
     in_transaction = status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
     autocommit = "on" if connection.get_autocommit() else "off"
     return f"{'in transaction' if in_transaction else 'no transaction'}, autocommit {autocommit}"
+
+
+def server_side_cursor(connection: pymysql.Connection) -> pymysql.cursors.SSCursor:
+    """Return a cursor whose rows stay in the socket until they are fetched."""
+    return connection.cursor(pymysql.cursors.SSCursor)
 
 
 def transport(cursor: pymysql.cursors.Cursor) -> str:

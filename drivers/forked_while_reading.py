@@ -1,0 +1,59 @@
+"""A result is half read when the process forks, and both processes read on.
+
+Hazard. Both have a copy of the rows that were in the client's memory, and share what comes after. On PostgreSQL the
+rows stay on the server, and each `FETCH` moves the one cursor of the session: rows that the child fetched never reach
+the parent, without an error. On MySQL they are already on their way through the socket, and what the child takes from
+it is missing in the parent's stream. PyMySQL checks the packets' numbers and raises "Packet sequence number wrong";
+mysqlclient's C library does not, and the parent goes on with later rows. With TLS the parent cannot decrypt what
+follows the child's reading, and gets an error. Rows of one size are arranged here so that the child's share ends where
+a row ends; elsewhere the parent reads from the middle of one: garbage, an exception, or a wait without end.
+
+Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
+"""
+
+import multiprocessing
+
+from drivers.helper import connect, driver, prepare, read, wait_for
+
+# Rows of 1024 bytes each, so that a row begins wherever a client's buffer ends.
+ROWS = f"id, {driver.SESSION_ID}, RPAD('', 1015 - LENGTH(CONCAT(id, {driver.SESSION_ID})), '.')"
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def all_orders(connection):
+    """Yield all orders, too many to hold in memory at once."""
+    cursor = driver.server_side_cursor(connection)
+    cursor.execute(f"SELECT {ROWS} FROM orders ORDER BY id")
+    while rows := cursor.fetchmany(10):
+        yield from rows
+
+
+# What happens.
+
+
+def read_on(orders):
+    for number in range(6, 36):
+        if read(orders, number) is None:
+            break
+
+
+def main():
+    prepare()
+    connection = connect(autocommit=False)
+    orders = all_orders(connection)
+    for number in range(1, 6):
+        read(orders, number)
+    wait_for(start_worker(read_on, orders))
+    read_on(orders)
+
+
+if __name__ == "__main__":
+    main()

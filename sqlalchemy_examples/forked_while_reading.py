@@ -1,0 +1,62 @@
+"""A result is half read when the process forks, and both processes read on.
+
+Hazard. Both have a copy of the rows that were in the client's memory, and share what comes after. On PostgreSQL
+`yield_per` opens a cursor on the server, and each `FETCH` moves the one cursor of the session: rows that the child
+fetched never reach the parent, without an error. On MySQL the rows are already on their way through the socket, and
+what the child takes from it is missing in the parent's stream. PyMySQL checks the packets' numbers and raises "Packet
+sequence number wrong", which SQLAlchemy reports as `InterfaceError`; mysqlclient's C library does not, and the parent
+goes on with later rows. With TLS the parent cannot decrypt what follows the child's reading, and gets an error. Rows of
+one size are arranged here so that the child's share ends where a row ends; elsewhere the parent reads from the middle
+of one: garbage, an exception, or a wait without end.
+
+Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
+"""
+
+import multiprocessing
+
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.orm import Session
+
+from sqlalchemy_examples.helper import DATABASE_URL, Order, prepare, read, server_session, wait_for
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def all_orders(engine):
+    """Yield all orders, too many to hold in memory at once."""
+    on_session = server_session(engine)
+    # Rows of 1024 bytes each, so that a row begins wherever a client's buffer ends.
+    padding = func.rpad("", 1015 - func.length(func.concat(Order.id, on_session)), ".")
+    query = select(Order.id, on_session, padding).order_by(Order.id)
+    with Session(engine) as session:
+        yield from session.execute(query, execution_options={"yield_per": 10})
+
+
+# What happens.
+
+
+def read_on(orders):
+    for number in range(6, 36):
+        if read(orders, number) is None:
+            break
+
+
+def main():
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    orders = all_orders(engine)
+    for number in range(1, 6):
+        read(orders, number)
+    wait_for(start_worker(read_on, orders))
+    read_on(orders)
+
+
+if __name__ == "__main__":
+    main()
