@@ -8,8 +8,7 @@ is `shared_in_turn`.
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-management
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-pool_inherited,
-pool_closed_in_child
+pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing

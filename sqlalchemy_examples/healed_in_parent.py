@@ -7,6 +7,11 @@ and locks are gone, as is the transaction of a connection that was checked out, 
 not help against a connection that two processes use at once, for that answers the question.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#disconnect-handling-pessimistic
 
+With mysqlclient over TLS the ping itself is an error: MariaDB's client library reports the ended session as
+2026, which SQLAlchemy (2.1.9) does not take for a lost connection. The query raises, and the next one is
+served. A listener for the engine's `handle_error` event that sets `context.is_disconnect = True` for 2026
+mends that.
+
 Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
 """
 

@@ -7,8 +7,7 @@ protects only between units: a connection that is checked out while the process 
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-pool_inherited,
-pool_closed_in_child
+pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing
