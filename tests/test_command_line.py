@@ -1,0 +1,186 @@
+"""The command line, as a user meets it: what is typed wrong gets one line, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from matrix import observations
+from matrix.catalogue import ROOT
+
+CELL = "bare/closed_in_child/psycopg/postgresql/tcp"
+
+
+def matrix(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m matrix` and return how it went."""
+    return subprocess.run(
+        [sys.executable, "-m", "matrix", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Assert that a command refused in one line that holds some words, with exit status 2."""
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the repository that a test may spoil."""
+    for name in ("matrix", "drivers", "django_examples", "sqlalchemy_examples"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--driver", "psycopgg"], ["there is no driver 'psycopgg'", "mysqlclient, psycopg, pymysql"]),
+        (["--only", "bare/closed_in_chld"], ["matches no cell", "did you mean closed_in_child?"]),
+        (["--only", "*/*/*/mysql"], ["no server is called 'mysql'".capitalize(), "mariadb"]),
+        (["--repeat", "0"], ["--repeat", "'0' is not a whole number"]),
+        (["--jobs", "two"], ["--jobs", "'two' is not a whole number"]),
+        (["--deadline", "-1"], ["--deadline", "seconds from 0.05 to 3600"]),
+        (["--onyl", "x"], ["unrecognized arguments: --onyl", "--help"]),
+        (["--output", "/proc/nowhere", "--only", CELL], ["/proc/nowhere", "cannot be written", "--output DIR"]),
+        (["--show", "bare/closed_in_child"], ["names 9 cells"]),
+    ],
+)
+def test_what_is_typed_wrong_is_one_line(arguments: list[str], words: list[str]) -> None:
+    one_line(matrix("run", *arguments), *words)
+
+
+def test_an_unknown_command_is_one_line() -> None:
+    one_line(matrix("runn"), "runn")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("nonsense", ["MATRIX_POSTGRESQL_URL"]),
+        ("postgresql://nobody:wrong@127.0.0.1:1/", ["MATRIX_POSTGRESQL_URL", "127.0.0.1"]),
+        ("mysql://root@127.0.0.1/", ["MATRIX_POSTGRESQL_URL"]),
+    ],
+)
+def test_a_wrong_url_is_one_line(url: str, words: list[str], tmp_path: Path) -> None:
+    done = matrix("run", "--only", CELL, "--output", str(tmp_path / "out"), MATRIX_POSTGRESQL_URL=url)
+    one_line(done, *words)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_results_of_another_version_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "psycopg.json").write_text('{"format": 99}')
+    one_line(matrix("run", "--only", CELL, "--output", str(tmp_path)), "format 99", "psycopg.json")
+    assert (tmp_path / "psycopg.json").read_text() == '{"format": 99}'
+
+
+def test_a_malformed_claim_is_one_line_before_anything_runs(checkout: Path) -> None:
+    path = checkout / "drivers/psycopg/expected.toml"
+    path.write_text('["bare/closed_in_child/postgresql"]\noutcome = "fine"\nreason = "x"\n')
+    one_line(matrix("run", "--only", CELL, cwd=checkout), "drivers/psycopg/expected.toml, line 1")
+    path.write_text('["bare/closed_in_child/postgresql"]\noutcome = "works"\nreason = "no-such-reason"\n')
+    one_line(matrix("run", "--only", CELL, cwd=checkout), "line 1", "unknown reason 'no-such-reason'")
+
+
+def test_the_list_needs_no_server_and_no_driver() -> None:
+    done = matrix("run", "--list", "--only", "*/closed_in_child", PATH="/nonexistent")
+    assert done.returncode == 0
+    assert CELL in done.stdout.splitlines()
+    assert len(done.stdout.splitlines()) == 27
+
+
+def test_a_cell_that_is_not_as_claimed_fails_with_its_transcript(checkout: Path) -> None:
+    path = checkout / "drivers/psycopg/expected.toml"
+    reason = next(iter(_reasons(checkout)))
+    path.write_text(f'["bare/closed_in_child/postgresql"]\noutcome = "works"\nreason = "{reason}"\n')
+    done = matrix("run", "--only", CELL, "--output", str(checkout / "out"), cwd=checkout)
+    assert done.returncode == 1, done.stderr
+    assert f"NOT AS CLAIMED {CELL}: seen parent error 1x; claimed works" in done.stdout
+    assert "child 1  close: done" in done.stdout
+    observed = observations.read(checkout / "out" / "psycopg.json")[CELL]
+    assert (observed["outcome"], observed["expected"]) == ("parent error", ["works"])
+    shown = matrix("show", CELL, "--results", str(checkout / "out"), cwd=checkout)
+    assert "Terminate" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 100
+    as_json = json.loads(
+        matrix("show", CELL, "--results", str(checkout / "out"), "--format", "json", cwd=checkout).stdout
+    )
+    assert as_json["cell"] == observed
+    updated = matrix("run", "--only", CELL, "--output", str(checkout / "out"), "--update", cwd=checkout)
+    assert "drivers/psycopg/expected.toml" in updated.stdout
+    assert 'outcome = "parent error"\nreason = "to-be-reviewed"' in path.read_text()
+    one_line(matrix("run", "--only", CELL, cwd=checkout), "to-be-reviewed")
+
+
+def test_an_example_that_fails_by_itself_is_not_judged(checkout: Path) -> None:
+    (checkout / "drivers/closed_in_child.py").write_text(
+        '"""Broken.\n\nHazard. Yes.\n"""\nraise RuntimeError("spoilt")\n'
+    )
+    done = matrix("run", "--only", CELL, "--output", str(checkout / "out"), cwd=checkout)
+    assert done.returncode == 2
+    assert f"NOT JUDGED {CELL}: printed no transcript: RuntimeError: spoilt" in done.stdout
+    assert observations.read(checkout / "out" / "psycopg.json") == {}
+
+
+def _reasons(checkout: Path) -> dict[str, object]:
+    return tomllib.loads((checkout / "matrix/reasons.toml").read_text())
+
+
+def _mine(token: str) -> list[str]:
+    """Return the command lines of processes that a run with a token of the test's own has started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (path / "environ").read_bytes()
+            command = (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"TEST_TOKEN={token}".encode() in environ.split(b"\0") and command:
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_of_a_run_that_is_ended(number: signal.Signals, tmp_path: Path) -> None:
+    token = os.urandom(8).hex()
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    temporary.chmod(0o755)
+    command = [sys.executable, "-m", "matrix", "run", "--driver", "psycopg", "--repeat", "50"]
+    command += ["--only", "bare/closed_in_child", "--output", str(tmp_path / "out")]
+    environ = {**os.environ, "TEST_TOKEN": token}
+    before = {path for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob("fc-*")}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not any(
+            "closed_in_child" in line and "-m matrix" not in line for line in _mine(token)
+        ):
+            time.sleep(0.02)
+        run.send_signal(number)
+        run.wait(20)
+    until = time.monotonic() + 10
+    while time.monotonic() < until and _mine(token):
+        time.sleep(0.05)
+    assert _mine(token) == []
+    assert not (tmp_path / "out" / "psycopg.json").exists()
+    new = {path for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob("fc-*")} - before
+    assert [path for path in new if any(token in line for line in _mine(token))] == []
