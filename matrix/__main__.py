@@ -13,6 +13,7 @@ from typing import Any
 from matrix import catalogue, observations, show, table
 from matrix.errors import MatrixError
 from matrix.files import write_text
+from matrix.report import command as reporting
 from matrix.run import DEADLINE, Options, Report, cores, run
 from matrix.versions import installed
 
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--direct", action="store_true", help="connect directly, not through the relay that records the wire"
     )
+    reporting.add_options(add)
     add.add_argument(
         "--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS
     )  # for the noxfile, which joins several runs
@@ -107,6 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "results", nargs="*", type=Path, metavar="DIR", help="folders of results (default: matrix/results)"
     )
+
+    reporting.add_command(commands)
 
     add = commands.add_parser("show", help="show one cell: what happened, in which order, and why")
     add.set_defaults(command=_show)
@@ -175,9 +179,13 @@ def _run(options: argparse.Namespace) -> int:
             direct=options.direct,
         )
     )
+    outputs = reporting.Outputs.of(options)
     if options.summary:
-        write_text(options.summary, json.dumps(asdict(report) | {"status": report.status}))
+        whole = {"status": report.status, "outputs": outputs.as_json()}
+        write_text(options.summary, json.dumps(asdict(report) | whole))
     _print_report(report, with_table=options.summary is None)
+    if not options.summary:
+        reporting.publish(report, outputs)
     return report.status
 
 
@@ -234,11 +242,13 @@ def _summary(options: argparse.Namespace) -> int:
     for path in options.files:
         data = json.loads(path.read_text(encoding="utf-8"))
         status = max(status, data.pop("status"))
+        outputs = reporting.Outputs.from_json(data.pop("outputs"))
         part = Report(**data)
         whole.observations |= part.observations
         whole.deviations += part.deviations
         whole.broken |= part.broken
         whole.unavailable |= part.unavailable
+        whole.evidence |= part.evidence
         whole.runs += part.runs
         whole.seconds += part.seconds
         whole.servers += [server for server in part.servers if server not in whole.servers]
@@ -249,6 +259,7 @@ def _summary(options: argparse.Namespace) -> int:
         print(_total(whole))
     else:
         print("nothing was run")
+    reporting.publish(whole, outputs)
     return status
 
 

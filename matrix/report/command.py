@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from matrix.report.summary import markdown
 from matrix.run import Report
 
 if TYPE_CHECKING:
+    import argparse
+
     from matrix.catalogue import Cell
     from matrix.claims import Claim
 
@@ -92,7 +93,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def publish(report: Report, outputs: Outputs) -> None:
-    """Write the files that were asked for, and say where the report to look at is; raise MatrixError where one cannot be."""
+    """Write the files that were asked for and say where the report is; raise MatrixError where one cannot be written."""
     if not report.observations and not report.broken:
         return
     if outputs.junit:

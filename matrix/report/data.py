@@ -77,7 +77,7 @@ def pack(content: Content, *, limit: int) -> str:
 
 
 def _timeline(evidence: Mapping[str, Any], texts: Pool, limit: int) -> dict[str, Any]:
-    """Return a timeline by columns, which compress better than rows; times are differences in tenths of a millisecond."""
+    """Return a timeline by columns, which compress better than rows; times are differences in tenths of milliseconds."""
     entries = evidence["timeline"]
     if len(entries) > limit:
         head, tail = limit - limit // 2, limit // 2

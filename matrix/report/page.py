@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: A report is smaller than this, in bytes.
 LIMIT = 2_000_000
-#: How many entries of a timeline or transcript are shown, in the order in which they are tried until a report is small enough.
+#: Entries of a timeline or transcript that are shown: tried in this order until a report is small enough.
 ENTRIES = (2000, 500, 250, 120, 60, 30, 10)
 #: The sign of a cell that could not be judged.
 BROKEN_SIGN = "?"
@@ -189,7 +189,7 @@ def _filter(name: str, values: list[str]) -> str:
 
 def _outcomes(content: Content) -> str:
     """Return a box for each outcome that was seen; boxes and their counts are the legend of the grid as well."""
-    counts = {name: 0 for name in OUTCOMES}
+    counts = dict.fromkeys(OUTCOMES, 0)
     for seen in content.observations.values():
         counts[seen["outcome"]] += 1
     boxes = [_outcome(name, SIGNS[name], count, OUTCOMES[name]) for name, count in counts.items() if count]

@@ -65,13 +65,14 @@ def _signs(report: Report) -> dict[str, list[str]]:
 
 
 def _deviation(key: str, seen: dict[str, Any]) -> str:
-    counts = ", ".join(f"{name} {count}×" for name, count in seen["seen"].items())
+    counts = ", ".join(f"{name} {count}x" for name, count in seen["seen"].items())
     claimed = f"claimed {' or '.join(seen['expected'])}" if seen["expected"] else "nothing is claimed yet"
     fence = "`" * max(
         3, 1 + max((len(run) for line in seen["transcript"] for run in re.findall("`+", line)), default=0)
     )
     lines = "\n".join(" ".join(line.splitlines()) for line in seen["transcript"])
-    return f"<details><summary><code>{key}</code>: {counts}; {claimed}</summary>\n\n{fence}text\n{lines}\n{fence}\n\n</details>"
+    title = f"<code>{key}</code>: {counts}; {claimed}"
+    return f"<details><summary>{title}</summary>\n\n{fence}text\n{lines}\n{fence}\n\n</details>"
 
 
 def _plain(text: str) -> str:
