@@ -13,6 +13,7 @@ from typing import Any
 from matrix import catalogue, observations, show, table
 from matrix.errors import MatrixError
 from matrix.files import write_text
+from matrix.pages.commands import add_commands
 from matrix.report import command as reporting
 from matrix.run import DEADLINE, Options, Report, cores, run
 from matrix.versions import installed
@@ -124,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("summary", allow_abbrev=False)  # for the noxfile
     add.set_defaults(command=_summary)
     add.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
+    add_commands(commands)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Decides what to write: which remedy is proven where, what it costs, and what does not protect. Computed from observations."""
+"""Decides from observations what to write: which remedy is proven where, what it costs, and what does not protect."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _COST = re.compile(r"\b(costs?|pays?|price|opens|loses)\b")
 class Proof:
     """What the cells of a remedy say for one stack, driver and transport.
 
-    `quality` is `works` or `new session` where it is proven, None where it is not: a cell came to something else, or none was
-    observed.
+    `quality` is `works` or `new session` where it is proven, None where it is not: a cell came to something else, or
+    none was observed.
     """
 
     remedy: str
@@ -33,9 +33,9 @@ class Proof:
 class Advice:
     """What to write for one stack, driver, transport and launcher.
 
-    `best` is None where no remedy is proven. `others` are proven too, the better first; `unproven` exist there and are not.
-    `bites` are the launcher's hazards that bite there, by outcome; `covered` are those that the remedy is for. `folklore` is
-    what is often recommended and does not protect there, with what was observed.
+    `best` is None where no remedy is proven. `others` are proven too, the better first; `unproven` exist there and are
+    not. `bites` are the cells of the launcher's hazards that bite there; `covered` are those that the remedy is for.
+    `folklore` is what is often recommended and does not protect there, with what was observed.
     """
 
     best: Proof | None
@@ -56,7 +56,7 @@ def prove(facts: Facts, remedy: str, stack: str, driver: str, transport: str | N
 
 
 def remedies_for(facts: Facts, hazard: str, stack: str, driver: str, transport: str | None = None) -> list[Proof]:
-    """Return the proven remedies of a hazard: those that keep the parent's session first, else in the docstring's order."""
+    """Return the proven remedies of a hazard: first those that keep the parent's session, then as it names them."""
     proofs = [prove(facts, name, stack, driver, transport) for name in facts.remedies(hazard)]
     return sorted((proof for proof in proofs if proof.quality), key=lambda proof: GOOD.index(proof.quality or ""))
 
@@ -73,8 +73,8 @@ def bites(facts: Facts, hazard: str, stack: str, driver: str, transport: str | N
 def advise(facts: Facts, launcher: dict[str, Any], stack: str, driver: str, transport: str) -> Advice:
     """Return what to write under a launcher.
 
-    Of the remedies that are proven there and can be written down under the launcher, the best keeps the parent's session,
-    then is for most of the hazards that bite there, then is what the launcher's `prefer` names first.
+    Of the remedies that are proven there and can be written down under the launcher, the best keeps the parent's
+    session, then is for most of the hazards that bite there, then is what the launcher's `prefer` names first.
     """
     biting = {name: cells for name in launcher["hazards"] if (cells := bites(facts, name, stack, driver, transport))}
     prefer: Sequence[str] = launcher.get("prefer", [])
@@ -115,7 +115,8 @@ def cost(facts: Facts, proof: Proof) -> list[str]:
     parents = {cell["parent"]["session"] for cell in proof.cells}
     if "new" in parents:
         found.append(
-            "The parent is on a new session afterwards: temporary tables, settings, locks and what was not committed are gone."
+            "The parent is on a new session afterwards: temporary tables, settings, locks and what was not committed"
+            " are gone."
         )
     elif parents == {"same"}:
         found.append("The parent keeps its session.")

@@ -1,14 +1,13 @@
-"""Everything the pages are made from, read once: examples, drivers, claims, observations, evidence, reasons and prose."""
+"""Everything the pages are made from: examples, drivers, claims, observations, evidence, reasons and prose."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue, claims, observations
-from matrix.errors import MatrixError
 from matrix.judge import OUTCOMES
 from matrix.pages.prose import Prose, read_prose
 
@@ -22,15 +21,15 @@ if TYPE_CHECKING:
 #: Outcomes that mean that everybody was served; the second costs the parent its session.
 GOOD = ("works", "new session")
 #: How pages name the stacks.
-STACK_TITLES = {"bare": "the driver alone", "django": "Django", "sqlalchemy": "SQLAlchemy"}
+STACK_TITLES = {"bare": "driver alone", "django": "Django", "sqlalchemy": "SQLAlchemy"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Facts:
     """What is known.
 
-    `observed` holds observations by cell id, in the order of the tables, without those of cells that no longer exist and
-    those that could not be run (`not applicable`), which are in `skipped`. `claimed` holds claims by cell id.
+    `observed` holds observations by cell id, in the order of the tables, without those of cells that no longer exist
+    and those that could not be run (`not applicable`), which are in `skipped`. `claimed` holds claims by cell id.
     """
 
     root: Path
@@ -43,7 +42,6 @@ class Facts:
     claimed: dict[str, Claim]
     reasons: dict[str, dict[str, Any]]
     prose: Prose
-    _evidence: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all hazards, or of all remedies, each once."""
@@ -68,7 +66,15 @@ class Facts:
         """Return the observations at some coordinates."""
         wanted = {"stack": stack, "example": example, "driver": driver, "transport": transport}
         given = {axis: value for axis, value in wanted.items() if value is not None}
-        return [o for o in self.observed.values() if all(o[axis] == value for axis, value in given.items())]
+        among = self.observed.values() if example is None else self._by_example.get(example, ())
+        return [o for o in among if all(o[axis] == value for axis, value in given.items())]
+
+    @functools.cached_property
+    def _by_example(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for observation in self.observed.values():
+            found.setdefault(observation["example"], []).append(observation)
+        return found
 
     def matching(self, globs: Iterable[str]) -> list[dict[str, Any]]:
         """Return the observations whose cell id matches one of the globs."""
@@ -89,18 +95,9 @@ class Facts:
     def evidence(self, observation: dict[str, Any]) -> dict[str, Any] | None:
         """Return what was recorded of a cell's run, its timeline; None where nothing was.
 
-        Raises MatrixError where the file is not JSON.
+        Raises MatrixError where the file cannot be read.
         """
-        key = (observation["driver"], observation["stack"], observation["example"])
-        if key not in self._evidence:
-            path = self.results.joinpath(*key[:2], f"{key[2]}.json")
-            try:
-                data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            except ValueError as error:
-                raise MatrixError(f"{path}: not JSON: {error}; delete it and run again") from None
-            self._evidence[key] = data.get("cells", {})
-        found: dict[str, Any] | None = self._evidence[key].get(observation["id"])
-        return found
+        return observations.read_evidence(self.results, observation["id"])
 
     def remedies(self, hazard: str) -> list[str]:
         """Return the remedies of a hazard: those its docstrings name, in that order, and those that name it."""
@@ -157,8 +154,8 @@ def coordinates(observation: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def describe(some: Sequence[dict[str, Any]], among: Sequence[dict[str, Any]]) -> str:
-    """Say which of a set of observations are meant, with as few words as tell them apart: `tls`, `mysqlclient over tls`.
+def describe(some: Sequence[dict[str, Any]], among: Sequence[dict[str, Any]], *, inner: bool = False) -> str:
+    """Say which of a set of observations are meant, with as few words as tell them apart: `tls`, `mysqlclient: tls`.
 
     Empty where they are all of them.
     """
@@ -174,11 +171,13 @@ def describe(some: Sequence[dict[str, Any]], among: Sequence[dict[str, Any]]) ->
     for axis in axes:
         whole, parts = [], []
         for value in dict.fromkeys(coordinates(o)[axis] for o in some):
-            inner = describe(
-                [o for o in some if coordinates(o)[axis] == value], [o for o in among if coordinates(o)[axis] == value]
+            rest = describe(
+                [o for o in some if coordinates(o)[axis] == value],
+                [o for o in among if coordinates(o)[axis] == value],
+                inner=True,
             )
-            if inner:
-                parts.append(f"{_word(axis, value)} ({inner})")
+            if rest:
+                parts.append(f"{_word(axis, value)} ({rest})" if inner else f"{_word(axis, value)}: {rest}")
             else:
                 whole.append(_word(axis, value))
         parts = [", ".join(whole), *parts] if whole else parts

@@ -1,4 +1,4 @@
-"""Takes out of an example's file what a reader copies: its pattern, with the imports and names that the pattern needs."""
+"""Takes out of an example's file what a reader copies: its pattern, with the imports and names that it needs."""
 
 from __future__ import annotations
 

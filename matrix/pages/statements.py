@@ -1,9 +1,9 @@
 """Checks what people say about cells against what was observed, and puts the result into words.
 
-A statement names cells by globs, and what is said of each: any of some outcomes (`outcome`), an outcome that was seen in any
-run (`seen`), whose session the parent or every child ended up on (`parent_session`, `child_session`), an exception whose class,
-code and text match (`error`), no exception anywhere (`silent`), every child answered rightly (`children_served`). All that is
-said must hold.
+A statement names cells by globs, and what is said of each: any of some outcomes (`outcome`), an outcome that was seen
+in any run (`seen`), whose session the parent or every child ended up on (`parent_session`, `child_session`), an
+exception whose class, code and text match (`error`), no exception anywhere (`silent`), every child answered rightly
+(`children_served`). All that is said must hold.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from matrix.pages.facts import describe
 from matrix.pages.prose import VERDICTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matrix.pages.facts import Facts
 
 _RAISED = re.compile(r": raised (.*)")
@@ -50,7 +52,8 @@ class Result:
 
 def test(facts: Facts, statement: dict[str, Any]) -> Result:
     """Return for which of the observed cells a statement holds."""
-    holds, fails = [], []
+    holds: list[dict[str, Any]] = []
+    fails: list[dict[str, Any]] = []
     for observation in facts.matching(statement["cells"]):
         (holds if _holds(statement, observation) else fails).append(observation)
     return Result(holds, fails)
@@ -96,12 +99,11 @@ def _unknown_examples(facts: Facts) -> list[str]:
     known = {name for _, name in facts.examples}
     found = []
     for (_, name), example in facts.examples.items():
-        for other in example.counterparts:
-            if other not in known:
-                found.append(f"{example.path}: names {other}, which is no example")
-        for other in example.counterparts:
-            if other in known and other == name:
-                found.append(f"{example.path}: names itself")
+        found += [
+            f"{example.path}: names {other}, which is {'itself' if other == name else 'no example'}"
+            for other in example.counterparts
+            if other not in known or other == name
+        ]
     for launcher in facts.prose["launchers"]:
         names = [*launcher["hazards"], *launcher.get("prefer", []), *launcher.get("not_here", {})]
         found += [
@@ -117,7 +119,7 @@ def _unknown_examples(facts: Facts) -> list[str]:
 
 def _holds(statement: dict[str, Any], observation: dict[str, Any]) -> bool:
     children = observation["children"]
-    tests = {
+    tests: dict[str, Callable[[Any], bool]] = {
         "outcome": lambda said: observation["outcome"] in said,
         "seen": lambda said: bool(set(said) & set(observation["seen"])),
         "parent_session": lambda said: observation["parent"]["session"] in said,

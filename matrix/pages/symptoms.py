@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,8 @@ class Sighting:
 class Symptom:
     """Messages or outcomes that go by one name.
 
-    `sightings` are the exceptions, `cells` the cells in which it was seen, hazards and remedies; both are empty where it is only
-    reported. `facts` is its table in docs/prose/symptoms.toml, empty where it has none.
+    `sightings` are the exceptions, `cells` the cells in which it was seen, hazards and remedies; both are empty
+    where it is only reported. `facts` is its table in docs/prose/symptoms.toml, empty where it has none.
     """
 
     id: str
@@ -66,7 +67,7 @@ class Symptom:
 
 
 def normalise(text: str) -> str:
-    """Return a message without what differs from case to case: numbers, line numbers, what follows a quoted exception."""
+    """Return a message without what differs from case to case: numbers, and the other exception that it quotes."""
     text = re.split(r"Original exception was:|\(Background on this error", text)[0]
     text = " ".join(text.split()).replace("\\n", " ")
     text = re.sub(r"_ssl\.c:\d+", "_ssl.c:N", text)
@@ -84,6 +85,7 @@ def sightings(observation: dict[str, Any]) -> list[Sighting]:
     return found
 
 
+@functools.lru_cache(maxsize=2)
 def collect(facts: Facts) -> list[Symptom]:
     """Return every symptom: those that people described, in their order, then what else was raised, by message."""
     named = [Symptom(table["id"], table["title"], table) for table in facts.prose["symptoms"]]

@@ -1,0 +1,153 @@
+"""The commands that only read: `pages`, `explain` and `advise`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matrix import observations
+from matrix.catalogue import STACKS
+from matrix.errors import MatrixError
+from matrix.pages import check, choice, words
+from matrix.pages.explain import explain
+from matrix.pages.facts import STACK_TITLES, load
+from matrix.pages.source import pattern
+from matrix.pages.words import prose
+
+if TYPE_CHECKING:
+    import argparse
+
+    from matrix.pages.facts import Facts
+
+#: What `--orm` takes; `none` is another word for the driver alone.
+ORMS = ("none", *STACKS)
+
+
+def add_commands(subparsers: Any) -> None:
+    """Add the commands to an argparse parser's subparsers, each with its function as `command`.
+
+    The function takes the parsed arguments and returns the exit status.
+    """
+    add = subparsers.add_parser("pages", help="write the generated pages, or check them", allow_abbrev=False)
+    add.set_defaults(command=_pages)
+    add.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; exit 1 where a page is stale, a link dead, or a statement not what results show",
+    )
+    _add_results(add)
+
+    add = subparsers.add_parser(
+        "explain", help="say what an error message comes from, and what to write", allow_abbrev=False
+    )
+    add.set_defaults(command=_explain)
+    add.add_argument("message", nargs="*", help="the message; else a message or a traceback on standard input")
+    add.add_argument("--driver", metavar="NAME", help="the driver, where the message does not show it")
+    add.add_argument("--orm", choices=ORMS, help="the ORM, where the message does not show it")
+    _add_results(add)
+
+    add = subparsers.add_parser("advise", help="say which code is proven for a stack", allow_abbrev=False)
+    add.set_defaults(command=_advise)
+    add.add_argument("--driver", required=True, metavar="NAME", help="the driver")
+    add.add_argument("--orm", choices=ORMS, default="none", help="the ORM (default none)")
+    add.add_argument("--launcher", metavar="NAME", default="process-pool", help="what starts the processes")
+    how = add.add_mutually_exclusive_group()
+    how.add_argument("--tls", dest="transport", action="store_const", const="tls", help="the connection is encrypted")
+    how.add_argument("--unix", dest="transport", action="store_const", const="unix", help="over a Unix socket")
+    add.set_defaults(transport="tcp")
+    _add_results(add)
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=observations.RESULTS,
+        metavar="DIR",
+        help="the folder of results (default matrix/results)",
+    )
+
+
+def _pages(options: argparse.Namespace) -> int:
+    facts = load(options.results)
+    if options.check:
+        problems = check.problems(facts)
+        print("\n".join(problems) or "every page is as it should be")
+        return 1 if problems else 0
+    changed = check.write(facts)
+    print("\n".join(changed) or "every page is as it should be")
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    text = " ".join(options.message)
+    if not text:
+        if sys.stdin.isatty():
+            print("paste a message or a traceback, then Ctrl-D", file=sys.stderr)
+        text = sys.stdin.read()
+    if not text.strip():
+        raise MatrixError('explain needs a message: python -m matrix explain "server has gone away"')
+    facts = load(options.results)
+    answer = explain(facts, text, _driver(facts, options.driver), _stack(options.orm))
+    print(answer.text)
+    return 0 if answer.symptom else 1
+
+
+def _advise(options: argparse.Namespace) -> int:
+    facts = load(options.results)
+    driver = _driver(facts, options.driver) or ""
+    launchers = {launcher["id"]: launcher for launcher in facts.prose["launchers"]}
+    if options.launcher not in launchers:
+        raise MatrixError(f"there is no launcher {options.launcher!r}; there are {', '.join(launchers)}")
+    text = advice(facts, launchers[options.launcher], _stack(options.orm) or "bare", driver, options.transport)
+    print("\n".join(text))
+    return 0
+
+
+def advice(facts: Facts, launcher: dict[str, Any], stack: str, driver: str, transport: str) -> list[str]:
+    """Return what `advise` prints, as lines: the remedy, its code and cost, what does not protect, the proof."""
+    found = choice.advise(facts, launcher, stack, driver, transport)
+    lines = [f"{launcher['title']}, {STACK_TITLES[stack]}, {driver}, {transport}"]
+    lines += [*prose(launcher["forks"]), *prose(launcher["leaves"])]
+    if found.best is None:
+        lines += ["", "Nothing is proven here: no remedy has results for it."]
+    else:
+        example = facts.examples[stack, found.best.remedy]
+        lines += ["", *prose(f"Write {found.best.remedy}: {example.title}"), ""]
+        lines += [*words.pattern(pattern(facts.root / example.path)), "", f"It stands in {example.path}."]
+        if "wiring" in launcher and "_at_fork" not in found.best.remedy:
+            lines += ["", *prose(launcher.get("where", "")), "", *words.code(launcher["wiring"].strip())]
+        lines += ["", "What it costs:", *(line for sentence in found.cost for line in prose(sentence, 2))]
+        lines += ["", "Proof:", *(f"  {cell['id']}: {cell['outcome']}" for cell in found.best.cells)]
+        if found.covered:
+            lines += prose(f"It is for {', '.join(found.covered)}, which bite here.", 2)
+    if found.others:
+        proven = ", ".join(f"{proof.remedy} ({proof.quality})" for proof in found.others)
+        lines += ["", *prose(f"Proven here too: {proven}")]
+    recommended = [f"{said['says']} {said['example']}: {choice.summary(cells)}" for said, cells in found.folklore]
+    unproven = [f"{p.remedy}: {choice.summary(p.cells)}" for p in found.unproven if not _said(found, p)]
+    if recommended or unproven:
+        lines += ["", "What does not protect here, though it is recommended:"]
+        lines += [line for text in [*recommended, *unproven] for line in prose(text, 2)]
+    if "without" in launcher:
+        lines += ["", *prose(launcher["without"])]
+    return lines
+
+
+def _said(found: choice.Advice, proof: choice.Proof) -> bool:
+    return any(said["example"] == proof.remedy for said, _ in found.folklore)
+
+
+def _driver(facts: Facts, name: str | None) -> str | None:
+    """Return a driver's name as its folder has it; raise MatrixError where there is none."""
+    if name is None:
+        return None
+    for driver in facts.drivers.values():
+        if name.lower() in (driver.name, driver.distribution.lower(), driver.import_name.lower()):
+            return driver.name
+    raise MatrixError(f"there is no driver {name!r}; there are {', '.join(facts.drivers)}")
+
+
+def _stack(orm: str | None) -> str | None:
+    return "bare" if orm == "none" else orm

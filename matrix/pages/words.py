@@ -1,0 +1,26 @@
+"""Lines of the answers that commands print."""
+
+from __future__ import annotations
+
+import textwrap
+
+from matrix.pages.source import Pattern
+
+#: Characters in a line of prose; code is left as it stands.
+WIDTH = 100
+
+
+def prose(text: str, indent: int = 0) -> list[str]:
+    """Return a text as lines of at most WIDTH characters, those after the first indented by two more."""
+    lead = " " * indent
+    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=lead + "  ", break_on_hyphens=False)
+
+
+def code(text: str) -> list[str]:
+    """Return a program's lines, indented."""
+    return [f"    {line}".rstrip() for line in text.splitlines()]
+
+
+def pattern(found: Pattern) -> list[str]:
+    """Return a pattern's lines, indented, below the names that the reader has to bring."""
+    return [*([f"    # Yours: {', '.join(found.yours)}"] if found.yours else []), *code(found.code)]
