@@ -56,11 +56,11 @@ class Sleep(models.Func):
 
     output_field = models.TextField()
 
-    def as_mysql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_mysql(self, compiler: Any, connection: Any) -> Any:
         """Compile for MySQL and MariaDB."""
         return super().as_sql(compiler, connection, function="SLEEP")
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
         """Compile for PostgreSQL."""
         return super().as_sql(compiler, connection, function="pg_sleep")
 
