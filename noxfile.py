@@ -88,7 +88,9 @@ def table(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; after `--`, pytest's own arguments."""
-    install(session, *groups("harness", "tests", "django", "sqlalchemy", "pymysql", "psycopg"))
+    install(session, *groups("harness", "tests", "django", "sqlalchemy"))
+    for driver in DRIVERS:
+        install_driver(session, driver)
     session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
