@@ -1,0 +1,58 @@
+"""Another thread is in the middle of a question when the process forks, and the child asks one too.
+
+Hazard. None so far: Django opens a connection for each thread, so that the one in use is not the child's to find. The
+child opens its own, and since the thread was busy with it the inherited one is never deallocated there: what a thread's
+stack refers to in the child stays for ever. It would be otherwise if the threads shared their connection, as they do
+without Django (see drivers/forked_with_threads.py).
+
+Remedies: closed_before_fork, spawned_children
+"""
+
+import gc
+import multiprocessing
+import threading
+
+from django_examples.helper import look_up, prepare, step, wait_for, wait_until_asked
+
+# The pattern.
+
+
+def start_thread(work, *args):
+    """Run `work(*args)` in a thread of this process."""
+    thread = threading.Thread(target=work, args=args, name="report")
+    thread.start()
+    return thread
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which asks what it needs."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+# What happens.
+
+
+def report():
+    look_up(1)
+    look_up(2, seconds=0.5)
+    look_up(3)
+
+
+def child():
+    step("collect", gc.collect)
+    look_up(101)
+
+
+def main():
+    prepare()
+    thread = start_thread(report)
+    wait_until_asked()
+    worker = start_worker(child)
+    wait_for(worker)
+    thread.join()
+
+
+if __name__ == "__main__":
+    main()

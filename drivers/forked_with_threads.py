@@ -1,0 +1,59 @@
+"""Another thread is in the middle of a question on the connection when the process forks, and the child uses it.
+
+Hazard. The fork copies the connection as it is in the middle of the thread's question, locks included, but not the
+thread, so that nobody in the child will ever release them. In the child mysqlclient raises at once ("This connection is
+already in use from another thread"). psycopg waits for ever for the lock of its connection, before it has sent a byte.
+PyMySQL has no lock; it sends the child's question and then waits for ever for the lock of Python's buffered reader,
+which the thread held: the answer is still in the socket when the parent asks next, and the parent is handed the child's
+row, without an error.
+
+Remedies: closed_before_fork, spawned_children
+"""
+
+import multiprocessing
+import threading
+
+from drivers.helper import connect, look_up, prepare, wait_for, wait_until_asked
+
+# The pattern.
+
+
+def start_thread(work, *args):
+    """Run `work(*args)` in a thread of this process."""
+    thread = threading.Thread(target=work, args=args, name="report")
+    thread.start()
+    return thread
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which uses the connection of its parent."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+# What happens.
+
+
+def report(connection):
+    look_up(connection, 2, seconds=0.5)
+
+
+def child(inherited):
+    look_up(inherited, 101)
+
+
+def main():
+    prepare()
+    connection = connect()
+    look_up(connection, 1)
+    thread = start_thread(report, connection)
+    wait_until_asked()
+    worker = start_worker(child, connection)
+    thread.join()
+    look_up(connection, 3)
+    wait_for(worker)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Another thread is in the middle of a question when the process forks, and the child asks one too.
+
+Hazard. None so far: the thread has checked the connection out of the pool, so that the child's copy of the pool does
+not give it to anybody. The child opens its own, and the inherited one is never deallocated there: what a thread's stack
+refers to in the child stays for ever. In the child the pool is one connection smaller, for nobody will return that one.
+It would be otherwise if the threads shared their connection (see drivers/forked_with_threads.py).
+
+Remedies: closed_before_fork, spawned_children
+"""
+
+import multiprocessing
+import threading
+
+from sqlalchemy import create_engine
+
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, wait_for, wait_until_asked
+
+# The pattern.
+
+
+def start_thread(work, *args):
+    """Run `work(*args)` in a thread of this process."""
+    thread = threading.Thread(target=work, args=args, name="report")
+    thread.start()
+    return thread
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which uses the pool of its parent."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+# What happens.
+
+
+def report(engine):
+    look_up(engine, 2, seconds=0.5)
+
+
+def child(engine):
+    look_up(engine, 101)
+
+
+def main():
+    prepare()
+    engine = create_engine(DATABASE_URL)
+    look_up(engine, 1)
+    thread = start_thread(report, engine)
+    wait_until_asked()
+    worker = start_worker(child, engine)
+    thread.join()
+    look_up(engine, 3)
+    wait_for(worker)
+
+
+if __name__ == "__main__":
+    main()
