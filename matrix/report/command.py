@@ -93,7 +93,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def publish(report: Report, outputs: Outputs) -> None:
-    """Write the files that were asked for and say where the report is; raise MatrixError where one cannot be written."""
+    """Write the files that were asked for and say where the report is; raise MatrixError where one cannot be."""
     if not report.observations and not report.broken:
         return
     if outputs.junit:

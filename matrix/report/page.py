@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: A report is smaller than this, in bytes.
 LIMIT = 2_000_000
-#: Entries of a timeline or transcript that are shown: tried in this order until a report is small enough.
-ENTRIES = (2000, 500, 250, 120, 60, 30, 10)
+#: Entries of a timeline or transcript that are shown: at most, and at least where a report would be too large.
+MOST, LEAST = 400, 10
 #: The sign of a cell that could not be judged.
 BROKEN_SIGN = "?"
 _HERE = Path(__file__).parent
@@ -84,11 +84,13 @@ def write_report(
 
 def render(content: Content) -> str:
     """Return the whole page, of fewer than LIMIT bytes: of very long timelines the middle is left out to get there."""
-    for limit in ENTRIES:
+    limit = MOST
+    while True:
         page = _assemble(content, pack(content, limit=limit))
-        if len(page.encode("utf-8", "replace")) < LIMIT:
-            break
-    return page
+        size = len(page.encode("utf-8", "replace"))
+        if size < LIMIT or limit == LEAST:
+            return page
+        limit = max(LEAST, int(0.9 * limit * LIMIT / size))
 
 
 def _examples(found: Iterable[Example]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,421 @@
+"""The report to look at, JUnit XML, the Markdown summary, and the command that merges folders of results."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import pytest
+
+from matrix.__main__ import main
+from matrix.errors import MatrixError
+from matrix.judge import OUTCOMES
+from matrix.report import command
+from matrix.report.data import pack
+from matrix.report.junit import junit
+from matrix.report.material import deviations, load
+from matrix.report.page import LIMIT, Content, render, write_report
+from matrix.report.summary import markdown
+from matrix.run import Report
+from tests import reports
+from tests.reports import CLOSED, DIFFERS, HANGS, HOSTILE, few, many, observation, timeline, write_results
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BROKEN = {"bare/closed_in_child/psycopg/postgresql/tcp": f"it printed nothing {HOSTILE}"}
+REASONS = {"goodbye": {"sentence": f"close() says goodbye {HOSTILE}", "mover": "you", "link": "https://example.org/"}}
+
+
+def unpack(page: str) -> dict[str, Any]:
+    packed = re.search(r'<script id="data"[^>]*>([^<]*)</script>', page)
+    assert packed
+    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed[1])))
+    return data
+
+
+def written(path: Path, cells: Mapping[str, dict[str, Any]], evidence: Mapping[str, dict[str, Any]]) -> str:
+    write_report(cells, evidence, REASONS, {}, path, broken=BROKEN)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    return written(tmp_path / "matrix.html", few(), {CLOSED: timeline()})
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load or run, and the ids that labels and descriptions point at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "input", "br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+# The page.
+
+
+def test_every_cell_is_in_the_grid_with_its_outcome(page: str) -> None:
+    links = re.findall(r'<a href="#cell=([^"]+)"><i[^>]*>(.)</i> <span>([^<]+)</span>', page)
+    expected = {key: seen["outcome"] for key, seen in few().items()} | dict.fromkeys(BROKEN, "not judged")
+    assert {key: outcome for key, _, outcome in links} == expected
+
+
+def test_a_race_and_a_deviation_are_marked(page: str) -> None:
+    hangs, differs = (
+        re.search(rf'<td class="([^"]*)"><a href="#cell={key}">.*?</td>', page) for key in (HANGS, DIFFERS)
+    )
+    assert hangs
+    assert differs
+    assert "a race" in hangs[0]
+    assert "odd" not in hangs[1].split()
+    assert "odd" in differs[1].split()
+    assert ", not as claimed" in differs[0]
+
+
+def test_nothing_is_loaded_from_anywhere(page: str) -> None:
+    tags = Page(page).tags
+    assert [attributes for tag, attributes in tags if "src" in attributes or tag in ("iframe", "object", "base")] == []
+    assert [attributes["href"] for tag, attributes in tags if tag == "link"] == ["data:,"]
+    assert "@import" not in page
+    policy = next(str(a["content"]) for tag, a in tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+def test_tags_are_balanced_and_ids_unique(page: str) -> None:
+    parsed = Page(page)
+    assert parsed.open == []
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in parsed.tags:
+        for name in ("aria-describedby", "for"):
+            if name in attributes:
+                assert attributes[name] in ids
+
+
+def test_headers_of_the_table_have_a_scope_and_span_their_columns(page: str) -> None:
+    headers = [attributes for tag, attributes in Page(page).tags if tag == "th"]
+    assert {attributes.get("scope") for attributes in headers} == {"row", "col", "colgroup", "rowgroup"}
+    groups = sum(int(str(attributes["colspan"])) for attributes in headers if attributes["scope"] == "colgroup")
+    assert groups == sum("data-transport" in attributes for attributes in headers)
+
+
+def test_hostile_text_stays_text(page: str) -> None:
+    assert "owned" not in page.replace(unpackable(page), "")
+    data = unpack(page)
+    assert any(HOSTILE in text for text in data["texts"])
+    assert HOSTILE in data["reasons"]["goodbye"]["sentence"]
+
+
+def unpackable(page: str) -> str:
+    match = re.search(r'<script id="data"[^>]*>([^<]*)</script>', page)
+    return match[1] if match else ""
+
+
+def test_hostile_names_stay_text() -> None:
+    seen = observation("bare/x<b>&\"'/pymysql/mariadb/tcp")
+    page = render(Content({seen["id"]: seen}))
+    assert "<b>&" not in page
+    assert "x&lt;b&gt;&amp;&quot;&#x27;" in page
+
+
+def test_the_script_and_the_style_do_not_end_early() -> None:
+    folder = Path(command.__file__).parent
+    for name in ("script.js", "style.css"):
+        assert not re.search(r"</(script|style)|<!--", (folder / name).read_text("utf-8"), re.IGNORECASE)
+    assert "innerHTML" not in (folder / "script.js").read_text("utf-8")
+
+
+def test_the_same_results_make_the_same_page(tmp_path: Path, page: str) -> None:
+    backwards = dict(reversed(few().items()))
+    assert written(tmp_path / "again.html", backwards, {CLOSED: timeline()}) == page
+
+
+def test_a_cell_can_be_read_back_whole(page: str) -> None:
+    data = unpack(page)
+    cell = data["cells"][CLOSED]
+    assert [data["texts"][i] for i in data["transcripts"][cell["transcript"]]] == reports.TRANSCRIPT
+    line = data["timelines"][cell["timeline"]]
+    times = list(itertools.accumulate(line["at"]))
+    entries = timeline()["timeline"]
+    assert [time / 10 for time in times] == [entry["at"] for entry in entries]
+    assert [data["texts"][i] for i in line["text"]] == [entry["text"] for entry in entries]
+    assert [line["names"][i] for i in line["who"]] == [entry["who"] for entry in entries]
+    sessions = [None, *line["sessions"]]
+    assert [sessions[i + 1] for i in line["session"]] == [entry["session"] for entry in entries]
+
+
+def test_examples_come_with_the_code_to_copy(page: str) -> None:
+    example = unpack(page)["examples"]["bare/discarded_in_child"]
+    assert example["kind"] == "remedy"
+    assert "def discard(connection):" in example["code"]
+    assert "import os\n" in example["code"]
+    assert "look_up" not in example["code"]
+
+
+def test_a_thread_is_told_from_its_process() -> None:
+    line = timeline()
+    line["timeline"][3]["who"] = "parent/reader"
+    data = json.loads(zlib.decompress(base64.b64decode(pack(Content(few(), {CLOSED: line}), limit=100))))
+    packed = data["timelines"][0]
+    assert packed["names"][packed["who"][3]] == "parent/reader"
+
+
+def test_the_largest_results_fit() -> None:
+    cells, evidence = many()
+    assert len(cells) > 850
+    page = render(Content(cells, evidence))
+    assert len(page.encode()) < LIMIT
+    data = unpack(page)
+    first = data["timelines"][0]
+    gap = first["kind"].index(data["kinds"].index("omitted"))
+    kept = len(first["kind"]) - 1
+    assert data["texts"][first["text"][gap]] == f"{400 - kept} events left out of this report"
+
+
+def test_nothing_is_left_out_of_ordinary_results() -> None:
+    cells, _ = many()
+    evidence = {key: timeline() for key in cells}
+    page = render(Content({key: cell | {"transcript": reports.TRANSCRIPT} for key, cell in cells.items()}, evidence))
+    assert len(page.encode()) < LIMIT / 4
+    data = unpack(page)
+    assert "omitted" not in {data["kinds"][kind] for line in data["timelines"] for kind in line["kind"]}
+
+
+# Colours.
+
+
+def palette(dark: bool) -> dict[str, str]:
+    style = (Path(command.__file__).parent / "style.css").read_text("utf-8")
+    found = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", style)
+    return {name: pair[dark] for name, *pair in found}
+
+
+def linear(colour: str) -> list[float]:
+    channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted(
+        sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear(x), strict=True)) for x in (one, other)
+    )[::-1]
+    return (light + 0.05) / (dark + 0.05)
+
+
+# How linear RGB is seen without one kind of cones: Machado, Oliveira and Fernandes 2009, severity 1.0.
+SIGHT = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+    "full": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+}
+
+
+def lab(colour: str, sight: str) -> tuple[float, float, float]:
+    rgb = linear(colour)
+    r, g, b = (max(0.0, min(1.0, sum(m * c for m, c in zip(row, rgb, strict=True)))) for row in SIGHT[sight])
+    x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
+    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+FILLS = ("damage", "dead", "error", "luck", "works", "none")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("sight", SIGHT)
+def test_colour_blind_people_can_tell_outcomes_apart(sight: str, dark: bool) -> None:
+    colours = palette(dark)
+    for one, other in itertools.combinations(FILLS, 2):
+        distance = (
+            sum((a - b) ** 2 for a, b in zip(lab(colours[one], sight), lab(colours[other], sight), strict=True)) ** 0.5
+        )
+        assert distance > 15, (one, other)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_text_has_enough_contrast(dark: bool) -> None:
+    colours = palette(dark)
+    pairs = [(f"on-{fill}", fill) for fill in FILLS]
+    pairs += [(ink, ground) for ink in ("text", "quiet", "link", "bad") for ground in ("page", "raised")]
+    assert {
+        pair: contrast(colours[pair[0]], colours[pair[1]])
+        for pair in pairs
+        if contrast(colours[pair[0]], colours[pair[1]]) < 4.5
+    } == {}
+
+
+def test_every_outcome_has_a_colour() -> None:
+    style = (Path(command.__file__).parent / "style.css").read_text("utf-8")
+    assert [name for name in OUTCOMES if f".o-{name.replace(' ', '-')}" not in style] == []
+
+
+# JUnit XML.
+
+
+def report() -> Report:
+    cells = few()
+    return Report(
+        observations=cells,
+        deviations=deviations(cells),
+        broken=dict(BROKEN),
+        unavailable={"mysql": "no MySQL | here"},
+        runs=9,
+        seconds=1.5,
+        servers=["MariaDB 10.11"],
+    )
+
+
+def test_junit_counts_what_it_holds() -> None:
+    root = ElementTree.fromstring(junit(report()))
+    assert root.tag == "testsuites"
+    for node in [root, *root]:
+        for attribute, tag in (
+            ("tests", "testcase"),
+            ("failures", "failure"),
+            ("errors", "error"),
+            ("skipped", "skipped"),
+        ):
+            assert int(node.attrib[attribute]) == len(list(node.iter(tag)))
+    assert root.attrib["tests"] == "6"
+    assert [suite.attrib["name"] for suite in root] == ["psycopg", "pymysql"]
+
+
+def test_junit_names_each_cell_once_and_its_parts_in_the_order_of_readers() -> None:
+    root = ElementTree.fromstring(junit(report()))
+    names = [(case.attrib["classname"], case.attrib["name"]) for case in root.iter("testcase")]
+    assert len(names) == len(set(names))
+    assert ("bare.closed_in_child", "pymysql/mariadb/tcp") in names
+    for suite in root:
+        assert [child.tag for child in suite] == sorted(
+            (child.tag for child in suite), key=["properties", "testcase"].index
+        )
+
+
+def test_junit_says_what_is_wrong_and_keeps_hostile_text() -> None:
+    root = ElementTree.fromstring(junit(report()))
+    failure = next(root.iter("failure"))
+    assert failure.attrib == {"type": "not as claimed", "message": "seen wrong row 1x; claimed parent error"}
+    assert HOSTILE.replace("\x1b", "\\x1b") in (failure.text or "")
+    error, skipped = next(root.iter("error")), next(root.iter("skipped"))
+    assert error.attrib["message"].startswith("it printed nothing </script>")
+    assert skipped.attrib["message"].startswith("no TLS")
+
+
+def test_junit_of_nothing_is_valid() -> None:
+    root = ElementTree.fromstring(junit(Report()))
+    assert root.attrib["tests"] == "0"
+
+
+@pytest.mark.parametrize("text", ["\x00", "\x1f", "\x7f", "\ufffe", "\uffff", "\ud800", "\U0001f600", "]]>"])
+def test_junit_takes_any_character(text: str) -> None:
+    cells = {CLOSED: observation(CLOSED, expected=["hang"], transcript=[f"a{text}b"])}
+    root = ElementTree.fromstring(junit(Report(observations=cells, deviations=[CLOSED])).encode())
+    assert "a" in (next(root.iter("failure")).text or "")
+
+
+# Markdown.
+
+
+def test_the_summary_has_totals_the_table_and_folded_transcripts() -> None:
+    text = markdown(report())
+    assert "6 cells: **3** as claimed, **1** not as claimed, **1** not judged, **1** not applicable" in text
+    assert "no MySQL \\| here" in text
+    assert text.count("<details>") == text.count("</details>") == 1
+    assert f"<code>{DIFFERS}</code>: wrong row 1x; claimed parent error" in text
+    assert "parent   look up 1: order 1, session A" in text
+
+
+def test_backticks_do_not_end_the_fence() -> None:
+    cells = {CLOSED: observation(CLOSED, expected=["hang"], transcript=["parent   x: raised E: ````", "</details>"])}
+    fences = [
+        line
+        for line in markdown(Report(observations=cells, deviations=[CLOSED])).splitlines()
+        if line.startswith("`````")
+    ]
+    assert fences == ["`````text", "`````"]
+
+
+def test_the_summary_stays_below_what_is_shown() -> None:
+    cells = {
+        key: observation(key, expected=["hang"], transcript=["x" * 500] * 80)
+        for key in (f"bare/e{n}/pymysql/mariadb/tcp" for n in range(100))
+    }
+    text = markdown(Report(observations=cells, deviations=list(cells)))
+    assert len(text.encode()) < 1_000_000
+    assert re.search(r"and \d+ more, which are in the report\n$", text)
+
+
+# The command.
+
+
+def test_folders_are_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = few()
+    for driver in ("pymysql", "psycopg"):
+        mine = {key: cell for key, cell in cells.items() if cell["driver"] == driver}
+        write_results(tmp_path / driver, mine, {CLOSED: timeline()} if driver == "pymysql" else {})
+    output, xml, summary = tmp_path / "out" / "m.html", tmp_path / "m.xml", tmp_path / "m.md"
+    folders = [str(tmp_path / driver) for driver in ("pymysql", "psycopg")]
+    options = ["--output", str(output), "--junit", str(xml), "--markdown", str(summary)]
+    assert main(["report", *folders, *options]) == 0
+    assert f"report to look at: {output}" in capsys.readouterr().out
+    data = unpack(output.read_text("utf-8"))
+    assert set(data["cells"]) == set(cells)
+    assert data["cells"][CLOSED]["timeline"] is not None
+    assert ElementTree.parse(xml).getroot().attrib["tests"] == str(len(cells))
+    assert "**1** not as claimed" in summary.read_text("utf-8")
+
+
+def test_of_a_cell_in_two_folders_the_later_counts_with_its_evidence(tmp_path: Path) -> None:
+    write_results(tmp_path / "old", {CLOSED: observation(CLOSED, "hang")}, {CLOSED: timeline()})
+    write_results(tmp_path / "new", {CLOSED: observation(CLOSED, "works")}, {})
+    material = load([tmp_path / "old", tmp_path / "new"])
+    assert material.observations[CLOSED]["outcome"] == "works"
+    assert material.evidence == {}
+
+
+def test_not_applicable_replaces_nothing_that_was_observed(tmp_path: Path) -> None:
+    write_results(tmp_path / "one", {CLOSED: observation(CLOSED, "hang")}, {CLOSED: timeline()})
+    write_results(tmp_path / "two", {CLOSED: observation(CLOSED, "not applicable")}, {})
+    material = load([tmp_path / "one", tmp_path / "two"])
+    assert material.observations[CLOSED]["outcome"] == "hang"
+    assert list(material.evidence) == [CLOSED]
+
+
+def test_a_folder_without_results_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+    assert re.fullmatch(r"matrix: .*: no results there; .*\n", capsys.readouterr().err)
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MatrixError, match="cannot be written"):
+        write_report(few(), {}, {}, {}, tmp_path / "file" / "matrix.html")
+
+
+def test_a_summary_can_go_to_a_device(tmp_path: Path) -> None:
+    write_results(tmp_path / "results", few(), {})
+    output = ["--output", str(tmp_path / "m.html"), "--markdown", "/dev/null"]
+    assert main(["report", str(tmp_path / "results"), *output]) == 0
+    assert Path("/dev/null").is_char_device()
