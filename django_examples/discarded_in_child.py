@@ -11,7 +11,8 @@ Reaching the descriptor: `connection.connection` is the driver's connection. mys
 connections of this thread. Discard a connection that works: mysqlclient 2.3.1 goes on naming the descriptor
 of one that it has lost, and something else may have that number by now.
 
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
+untouched_in_child, forked_while_reading
 """
 
 import gc

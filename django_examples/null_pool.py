@@ -4,7 +4,8 @@ Remedy. With `CONN_MAX_AGE` 0, which is Django's default, a connection is closed
 program that has no requests marks the ends of its units of work with `close_old_connections()`. What forks
 between units has nothing to share. It costs a connection, and with TLS a handshake, per unit of work, and the
 session's temporary tables, settings and locks end with it. It protects only between units: forking inside one
-is `shared_in_turn`.
+is `shared_in_turn`. Django's `pool` option for PostgreSQL is the opposite of it: leave that out where
+processes fork.
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-management
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,

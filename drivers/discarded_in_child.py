@@ -10,7 +10,8 @@ Reaching the descriptor: mysqlclient and psycopg have `fileno()`; PyMySQL has no
 `_sock` (1.2.4). Discard a connection that works: mysqlclient 2.3.1 goes on naming the descriptor of one that
 it has lost, and something else may have that number by now.
 
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
+untouched_in_child, forked_while_reading, killed_in_child
 """
 
 import gc

@@ -7,7 +7,8 @@ after the fork. `dispose()` closes what is in the pool: a connection that is che
 forks is not closed, and is inherited.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
+Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
+untouched_in_child, forked_while_reading
 """
 
 import multiprocessing

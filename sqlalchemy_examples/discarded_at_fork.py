@@ -8,15 +8,15 @@ them or leave as it likes, and the parent keeps its sessions, an open transactio
 per connection and fork. `subprocess` does not run the hooks, and needs none: it closes descriptors.
 
 A `Session` or `Connection` that was in a transaction says so when the child uses it: SQLAlchemy knows that
-its connection is gone, and raises `PendingRollbackError` until the child rolls back. Descriptors are noted
-while the connection is new, and compared with the socket that they stood for. PyMySQL has no public way to
-its socket, `_sock` (1.2.4). What other threads held in a `threading.local` is deallocated in the child before
-any hook runs there, and mysqlclient says goodbye when it is deallocated: hence the references taken before
-the fork.
+its connection is gone, and raises `PendingRollbackError` until the child rolls back. What another thread was
+using is out of reach, but takes its place in the child's pool. Descriptors are noted while the connection is
+new, and compared with the socket that they stood for. PyMySQL has no public way to its socket, `_sock`
+(1.2.4). What other threads held in a `threading.local` is deallocated in the child before any hook runs
+there, and mysqlclient says goodbye when it is deallocated: hence the references taken before the fork.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading,
-forked_with_threads, pool_inherited, pool_closed_in_child, session_inherited
+forked_with_threads, pool_inherited, pool_closed_in_child, session_inherited, untouched_in_child
 """
 
 import contextlib
@@ -24,6 +24,7 @@ import functools
 import multiprocessing
 import os
 import sys
+import threading
 import weakref
 from typing import Any
 
@@ -37,7 +38,7 @@ from sqlalchemy_examples.helper import DATABASE_URL, insert, look_up, prepare, s
 
 sockets: weakref.WeakKeyDictionary[Any, tuple[int, os.stat_result]] = weakref.WeakKeyDictionary()
 entries: weakref.WeakSet[ConnectionPoolEntry] = weakref.WeakSet()
-connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+connections: weakref.WeakKeyDictionary[Connection, int] = weakref.WeakKeyDictionary()
 held: list[list[Any]] = []
 
 
@@ -50,8 +51,8 @@ def remember(dbapi_connection, entry):
 
 
 def in_use(connection):
-    """Note a connection that is taken out of its pool."""
-    connections.add(connection)
+    """Note a connection that is taken out of its pool, and the thread that takes it."""
+    connections[connection] = threading.get_ident()
 
 
 @functools.cache
@@ -75,11 +76,13 @@ def discard():
             if os.path.samestat(os.fstat(descriptor), socket):
                 os.dup2(nowhere, descriptor, inheritable=False)
     os.close(nowhere)
-    for connection in connections:
-        if not connection.closed:
+    # What other threads were using is left alone: here nobody will ever release its locks.
+    for connection, thread in list(connections.items()):
+        if thread == threading.get_ident() and not connection.closed:
             connection.invalidate()
-    for entry in entries:
-        entry.invalidate()
+    for entry in list(entries):
+        if not entry.in_use:
+            entry.invalidate()
     sockets.clear()
     held.clear()
 

@@ -14,7 +14,7 @@ Where it is dropped instead, the pool rolls it back first: that fails, reaching 
 ("Exception during reset or similar"; mysqlclient and PyMySQL).
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
-pool_closed_in_child
+pool_closed_in_child, exited_child, crashed_child, untouched_in_child, forked_while_reading
 """
 
 import gc
