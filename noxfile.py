@@ -131,3 +131,17 @@ def bench(session: nox.Session) -> None:
     for driver in DRIVERS:
         install_driver(session, driver)
     session.run("python", "-m", "matrix.bench", *session.posargs)
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Test the report to look at in a real Chromium, this machine's or $CHROMIUM; after `--`, pytest's own arguments."""
+    install(session, *groups("harness", "tests"), "playwright>=1.50")
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
+
+
+@nox.session(default=False)
+def report(session: nox.Session) -> None:
+    """Merge folders of results into one report to look at; after `--`, e.g. `results/* --output FILE.html`."""
+    install(session, *groups("harness"))
+    session.run("python", "-m", "matrix", "report", *session.posargs)

@@ -73,7 +73,7 @@ def pack(content: Content, *, limit: int) -> str:
         "cells": cells,
     }
     plain = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(plain.encode("utf-8", "replace"), 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(plain.encode("utf-8", "replace"))).decode("ascii")
 
 
 def _timeline(evidence: Mapping[str, Any], texts: Pool, limit: int) -> dict[str, Any]:

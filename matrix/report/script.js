@@ -656,6 +656,7 @@
     else delete document.documentElement.dataset.theme;
   }
 
+  $("#scriptless").hidden = true;
   grid.setAttribute("role", "grid");
   for (const cell of all) cell.link.tabIndex = -1;
   grid.addEventListener("click", (event) => {

@@ -1,0 +1,88 @@
+"""The CI workflow: it parses, asks for little, and its commands do here what they are to do there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix import catalogue
+from matrix.catalogue import ROOT
+from tests.reports import few, write_results
+
+yaml = pytest.importorskip("yaml", reason="PyYAML reads the workflow; pip install pyyaml")
+
+WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "matrix.yml").read_text("utf-8"))
+STEPS: list[dict[str, Any]] = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+COMMANDS: list[str] = [step["run"] for step in STEPS if "run" in step]
+
+
+def command(part: str) -> str:
+    return next(text for text in COMMANDS if part in text)
+
+
+def test_it_runs_when_something_changes_and_every_week() -> None:
+    on = WORKFLOW[True]  # YAML 1.1 reads the key `on` as true
+    assert set(on) == {"push", "pull_request", "workflow_dispatch", "schedule"}
+    assert re.fullmatch(r"\d+ \d+ \* \* \d", on["schedule"][0]["cron"])
+
+
+def test_it_may_only_read() -> None:
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert not any("permissions" in job for job in WORKFLOW["jobs"].values())
+    checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
+    assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(WORKFLOW["jobs"])
+
+
+def test_actions_are_pinned_to_a_major_version_and_jobs_end() -> None:
+    uses = [step["uses"] for step in STEPS if "uses" in step]
+    assert [name for name in uses if not re.fullmatch(r"actions/[\w-]+@v\d+", name)] == []
+    assert all(0 < job["timeout-minutes"] <= 30 for job in WORKFLOW["jobs"].values())
+
+
+def test_nothing_from_outside_is_pasted_into_a_command() -> None:
+    assert [text for text in COMMANDS if "${{" in text] == []
+
+
+@pytest.mark.parametrize("text", COMMANDS)
+def test_a_command_is_one_for_the_shell(text: str) -> None:
+    assert subprocess.run(["bash", "-n"], input=text, text=True, check=False, capture_output=True).stderr == ""
+
+
+def test_the_listing_names_every_driver(tmp_path: Path) -> None:
+    nox = shutil.which("nox") or shutil.which("nox", path=str(ROOT / ".venv" / "bin"))
+    if nox is None:
+        pytest.skip("nox is not on the PATH")
+    output = tmp_path / "output"
+    env = os.environ | {"GITHUB_OUTPUT": str(output), "PATH": f"{Path(nox).parent}:{os.environ['PATH']}"}
+    listing = ["bash", "-ec", command("--list --json")]
+    subprocess.run(listing, cwd=ROOT, env=env | WORKFLOW["env"], check=True, timeout=120)
+    name, _, value = output.read_text("utf-8").rstrip("\n").partition("=")
+    assert name == "sessions"
+    assert "\n" not in value
+    sessions = json.loads(value)
+    assert [one["call_spec"]["driver"] for one in sessions] == list(catalogue.drivers())
+    assert [one["session"] for one in sessions] == [f"matrix({driver})" for driver in catalogue.drivers()]
+
+
+def test_the_merge_makes_one_report_of_what_the_jobs_left(tmp_path: Path) -> None:
+    cells = few()
+    for driver in ("psycopg", "pymysql"):
+        mine = {key: cell for key, cell in cells.items() if cell["driver"] == driver}
+        write_results(tmp_path / "results" / driver, mine, {})
+        (tmp_path / "results" / f"{driver}.xml").write_text("")
+    merge = command("nox -s report")
+    here = f"PYTHONPATH='{ROOT}' '{sys.executable}' -m matrix report"
+    subprocess.run(["bash", "-ec", merge.replace("nox -s report --", here)], cwd=tmp_path, check=True, timeout=120)
+    show = command("GITHUB_STEP_SUMMARY")
+    env = os.environ | {"GITHUB_STEP_SUMMARY": str(tmp_path / "step")}
+    subprocess.run(["bash", "-ec", show], cwd=tmp_path, env=env, check=True, timeout=120)
+    assert "5 cells" in (tmp_path / "step").read_text("utf-8")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["matrix.html", "matrix.xml", "summary.md"]
