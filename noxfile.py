@@ -135,7 +135,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
-    """Test the report to look at in a real Chromium, this machine's or $CHROMIUM; after `--`, pytest's own arguments."""
+    """Test the report to look at in a Chromium, this machine's or $CHROMIUM; after `--`, pytest's own arguments."""
     install(session, *groups("harness", "tests"), "playwright>=1.50")
     session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
 
