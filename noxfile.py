@@ -54,7 +54,7 @@ def matrix(session: nox.Session, driver: str) -> None:
     """Run one driver's cells, alone and under both ORMs, on real servers, and compare them with the claims."""
     install(session, *groups("harness", "django", "sqlalchemy"))
     install_driver(session, driver)
-    if "--list" in session.posargs:
+    if {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}:
         session.run("python", "-m", "matrix", "run", "--driver", driver, *session.posargs, log=False)
         return
     summary = Path(session.create_tmp()) / "summary.json"
@@ -115,6 +115,27 @@ def compare(session: nox.Session) -> None:
     install(session, *groups("harness"))
     session.run("python", "-m", "matrix", "compare", *session.posargs)
     session.run("python", "-m", "matrix", "pages", "--check")
+
+
+@nox.session(default=False)
+def pages(session: nox.Session) -> None:
+    """Write the pages and the README's tables from the results; after `--`, `--check` to see whether any is stale."""
+    install(session, *groups("harness"))
+    session.run("python", "-m", "matrix", "pages", *session.posargs)
+
+
+@nox.session(default=False)
+def explain(session: nox.Session) -> None:
+    """Explain an error message (after `--`) or a traceback (on standard input)."""
+    install(session, *groups("harness"))
+    session.run("python", "-m", "matrix", "explain", *session.posargs, log=False)
+
+
+@nox.session(default=False)
+def advise(session: nox.Session) -> None:
+    """Say what to write for a stack; after `--`, e.g. `--orm django --driver psycopg --launcher celery`."""
+    install(session, *groups("harness"))
+    session.run("python", "-m", "matrix", "advise", *session.posargs, log=False)
 
 
 @nox.session(default=False)

@@ -163,7 +163,7 @@ def _drivers(names: list[str] | None) -> tuple[str, ...]:
 def _run(options: argparse.Namespace) -> int:
     if options.show:
         options.cell, options.results = options.show, options.output
-        return _show(options)
+        return _show(options, only_of=options.driver)
     drivers = tuple(_drivers(options.driver)) if options.driver or not options.list else tuple(catalogue.drivers())
     if options.list:
         for cell in catalogue.select(options.only, catalogue.cells()):
@@ -277,8 +277,11 @@ def _add_show_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=observations.RESULTS, metavar="DIR", help="results to read")
 
 
-def _show(options: argparse.Namespace) -> int:
+def _show(options: argparse.Namespace, only_of: list[str] | None = None) -> int:
+    """Show one cell; nothing where it is another driver's than those in `only_of`, whose session will show it."""
     found = show.find(options.results, options.cell)
+    if only_of and found["cell"]["driver"] not in only_of:
+        return 0
     print(show.as_json(found) if options.format == "json" else show.as_text(found, colour=_colour()))
     return 0
 
