@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds a session may need to leave the server's list once every process that held it is gone.
 LEAVING = 0.5
+#: Seconds for which sessions that stay longer than that are watched.
+STAYING = 2.0
 #: Written orders are numbered from here; those below were there before.
 FIRST_WRITTEN = 1000
 #: What a program must not inherit from the shell that started the matrix.
@@ -85,7 +87,8 @@ def run_cell(
                 mark=database,
                 watch=views.look,
             )
-            after = _sessions_left(observer, database)
+            ended = time.time()
+            after = _sessions_left(views)
         finally:
             if relay and listener:
                 connections = relay.close(listener, settle=LEAVING, drop=True)
@@ -102,6 +105,7 @@ def run_cell(
             committed=frozenset(n for n in committed or () if n > FIRST_WRITTEN) if wrote else None,
             seconds=execution.seconds,
             began=began,
+            ended=ended,
             connections=connections,
             said=said(server, _log_since(server.log, log_began), database) if server.log else [],
             views=views.seen,
@@ -123,8 +127,13 @@ class _Views:
     def look(self, output: bytes) -> None:
         """Look, if the output tells of such a step."""
         if self._STEPS.search(output):
-            sessions = self._observer.sessions(self._database)
-            self.seen.append((time.time(), sessions))
+            self.count()
+
+    def count(self) -> int:
+        """Look, and return how many sessions there are."""
+        sessions = self._observer.sessions(self._database)
+        self.seen.append((time.time(), sessions))
+        return len(sessions)
 
 
 def _log_since(path: Path, offset: int) -> str:
@@ -154,11 +163,17 @@ def _through(server: Server, listener: Listener) -> Server:
     return replace(server, socket=str(listener.socket))
 
 
-def _sessions_left(observer: Observer, database: str) -> int:
-    """Return how many sessions stay in a database, once those that are leaving have had time to."""
+def _sessions_left(views: _Views) -> int:
+    """Return how many sessions stay in a database, once those that are leaving have had time to.
+
+    Those that stay are watched for a while longer, so that it is known for how long they did.
+    """
     until = time.monotonic() + LEAVING
-    while (count := len(observer.sessions(database))) and time.monotonic() < until:
+    while (count := views.count()) and time.monotonic() < until:
         time.sleep(0.005)
+    until = time.monotonic() + STAYING
+    while count and time.monotonic() < until and views.count():
+        time.sleep(0.05)
     return count
 
 

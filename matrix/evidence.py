@@ -1,94 +1,49 @@
-"""Joins three points of view: what processes did, what went over the wire, what the server said.
+"""Joins three points of view into one timeline: what processes did, what went over the wire, what the server said.
 
-The wire shows connections, not processes: after a fork several processes hold one. Each message of a client is thus
-attributed to a process where the facts leave one possibility, and to nobody where they do not:
-
-* a process can send only on connections it holds: those it opened, and those its parent had open when it was started;
-* a process acts inside its steps and when it leaves, and a step that waits for others sends nothing;
-* a step that asked and was answered has sent nothing that came after the answer;
-* who leaves sends no statement, and a step that asks says no goodbye unless it fails;
-* a statement that names an order belongs to a step about that order;
-* bytes keep their order: after a process has been heard on a connection, nothing comes from those that had left before.
-
-Times are the wall clock of one machine. The relay sees bytes a little after they were sent, so that a step which may
-have left bytes behind counts until `SLACK` after its end.
+Who sent what is for `matrix.attribution` to say. Times are the wall clock of one machine, and what the relay saw comes
+a little after it was sent.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from matrix.attribution import BURST, attribute, first_event, is_socket, processes, undelivered
 from matrix.transcript import Names, moment, sessions, stable
 from matrix.wire import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matrix.attribution import Attribution
     from matrix.judge import Run
-    from matrix.servers import Said, Session
+    from matrix.servers import Said
     from matrix.transcript import Line
     from matrix.wire.event import Connection, Event
 
-#: Seconds by which the relay may be late in seeing what a process sent.
-SLACK = 0.02
-#: Messages of one sender on one connection that follow each other within so many seconds are told as one.
-BURST = 0.002
-#: Entries of a timeline that are kept; the rest is counted.
+#: Entries of a timeline that are kept, those that say most first; the rest is counted.
 LIMIT = 400
 
-#: Steps in which a process waits for others or looks at itself, and sends nothing.
-PASSIVE = {"wait", "join", "start", "fork", "transaction state", "meet"}
-#: Steps that send statements, and so no goodbye unless they fail.
-ASKING = {"look up", "read", "insert", "begin", "commit", "rollback", "ping"}
-_GOODBYES = {"COM_QUIT", "Terminate"}
-_NUMBER = re.compile(r"(?<![\w.:$%])(\d{1,4})(?![\w.])")
-
-
-@dataclass
-class _Step:
-    action: str
-    about: int | None
-    begin: float
-    end: float = float("inf")
-    failed: bool = False
-
-    def may_send(self, at: float) -> bool:
-        """Whether bytes that came at a moment may have been sent in this step."""
-        answered = self.action in ASKING | {"connect"} and not self.failed
-        return self.action not in PASSIVE and self.begin <= at <= self.end + (0 if answered else SLACK)
-
-
-@dataclass
-class _Process:
-    name: str
-    first: float
-    last: float
-    gone: float = float("inf")
-    steps: list[_Step] = field(default_factory=list)
-
-    def sending(self, at: float) -> list[_Step]:
-        """Return the steps in which the process may have sent what came at a moment."""
-        return [step for step in self.steps if step.may_send(at)]
-
-    def leaving(self, at: float) -> bool:
-        """Whether the process was past its last step and not known to be gone."""
-        return self.last <= at <= self.gone + SLACK
+_REMARKABLE = re.compile(
+    r"COM_QUIT|Terminate|could be|alert|: (?:raised|nothing|signal)|question\)$|ERR |ErrorResponse"
+)
 
 
 def timeline(run: Run) -> dict[str, Any]:
     """Return a run's evidence: its processes, its sessions by letter, and everything that happened in order.
 
-    Shape: `{"processes": [name], "sessions": [letter], "counters": {name: growth}, "timeline": [entry]}`; an entry has `at` (milliseconds since the
-    first line), `kind` (`begin` or `end` of a step, `message`, `socket`, `server`), `who` (a process, `server`, or None
-    where it cannot be told), `session` (a letter or None), `text`, and for what a client sent `how` it was attributed.
+    Shape: `{"processes": [name], "sessions": [letter], "counters": {name: growth}, "timeline": [entry]}`; an entry has
+    `at` (milliseconds since the first line), `kind` (`begin` or `end` of a step, `message`, `socket`, `server`,
+    `omitted`), `who` (a process, `server`, or None where it cannot be told), `session` (a letter or None), `text`;
+    what a client sent has `how` it was attributed, and what the server sent has `for`: the process whose question it
+    answers, None where it cannot be told.
     """
     if not run.lines:
         return {"processes": [], "sessions": [], "counters": {}, "timeline": []}
     times = [moment(line, run.began) for line in run.lines]
     start = times[0]
-    processes = _processes(run.lines, times)
+    known = processes(run.lines, times)
     names = Names()
     for named in sessions(run.lines):
         names.session(named)
@@ -96,31 +51,50 @@ def timeline(run: Run) -> dict[str, Any]:
         (at for line, at in zip(run.lines, times, strict=True) if line.action == "prepare" and line.result is not None),
         start,
     )
-    entries: list[dict[str, Any]] = []
-    for line, at in zip(run.lines, times, strict=True):
-        entries.append(_step_entry(line, at, names))
+    asked = _askers(run.lines)
+    entries = [_step_entry(line, at, names, asked) for line, at in zip(run.lines, times, strict=True)]
     connections = [c for c in run.connections if c.opened_at > prepared]
     numbers = _session_numbers(connections, run.lines, times, run.said)
-    for connection, number in zip(connections, numbers, strict=True):
-        entries += _connection_entries(connection, _letter(names, number), processes)
+    users = [_users(connection, number, run) for connection, number in zip(connections, numbers, strict=True)]
+    for connection, number, who in zip(connections, numbers, attribute(connections, known, users), strict=True):
+        entries += _connection_entries(connection, _letter(names, number), who)
     by_session = {number: connection for connection, number in zip(connections, numbers, strict=True) if number}
     for word in run.said:
         if word.session in by_session:
             at = word.at or _end(by_session[word.session], word.text)
             entries.append(_entry(at, "server", "server", names.session(word.session), f"log: {stable(word.text)}"))
-    entries += _view_entries(run.views, {number: names.session(number) for number in by_session})
+    entries += _view_entries(run, {number: names.session(number) for number in by_session})
     entries.sort(key=lambda entry: entry["at"])
     for entry in entries:
         entry["at"] = round((entry["at"] - start) * 1000, 1)
-    if len(entries) > LIMIT:
-        entries = [*entries[: LIMIT // 2], _left_out(entries), *entries[-LIMIT // 2 :]]
-    letters = list(dict.fromkeys(entry["session"] for entry in entries if entry["session"]))
+    letters = {entry["session"] for entry in entries if entry["session"]}
     return {
-        "processes": list(processes),
-        "sessions": sorted(letters, key=lambda s: (len(s), s)),
+        "processes": list(known),
+        "sessions": sorted(letters, key=lambda letter: (len(letter), letter)),
         "counters": {name: count for name, count in run.counters.items() if count},
-        "timeline": entries,
+        "timeline": _shorten(entries),
     }
+
+
+def _shorten(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a timeline of about LIMIT entries: of a longer one the beginning, the end, and what is remarkable."""
+    if len(entries) <= LIMIT:
+        return entries
+    part = LIMIT // 3
+    kept = {*range(part), *range(len(entries) - part, len(entries))}
+    middle = range(part, len(entries) - part)
+    kept.update([i for i in middle if entries[i]["kind"] == "socket" or _REMARKABLE.search(entries[i]["text"])][:part])
+    shortened: list[dict[str, Any]] = []
+    left_out = 0
+    for index, entry in enumerate(entries):
+        if index not in kept:
+            left_out += 1
+            continue
+        if left_out:
+            shortened.append(_entry(entry["at"], "omitted", None, None, f"{left_out} more left out"))
+            left_out = 0
+        shortened.append(entry)
+    return shortened
 
 
 def _letter(names: Names, number: int | None) -> str | None:
@@ -135,59 +109,50 @@ def _end(connection: Connection, text: str) -> float:
     return (ends[0] if ends else connection.closed_at or connection.opened_at) - 1e-6
 
 
-def _view_entries(views: list[tuple[float, list[Session]]], letters: dict[int, str]) -> Iterable[dict[str, Any]]:
-    """Return what the server showed of its sessions, each time that it was not what it had shown before."""
-    before = None
-    for at, shown in views:
+def _view_entries(run: Run, letters: dict[int, str]) -> Iterable[dict[str, Any]]:
+    """Return what the server showed of its sessions, each time that it was not what it had shown before.
+
+    Once every process has left, it is said how long that was ago: sessions that stay are a leak.
+    """
+    before, stayed = None, False
+    for index, (at, shown) in enumerate(run.views):
         told = [
             letters[session.id] + (" (in a transaction)" if session.in_transaction else "")
             for session in shown
             if session.id in letters
         ]
         text = "shows " + (f"session{'s' * (len(told) > 1)} " + ", ".join(told) if told else "no session")
-        if text != before:
-            yield _entry(at, "server", "server", None, text)
+        left = 0 < run.ended <= at
+        last = index == len(run.views) - 1
+        if text != before or (left and told and (last or not stayed)):
+            ago = f", {(at - run.ended) * 1000:.0f} ms after every process had left" if left else ""
+            yield _entry(at, "server", "server", None, text + ago)
+            stayed = left
         before = text
-
-
-def _left_out(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    at = entries[LIMIT // 2]["at"]
-    return {"at": at, "kind": "omitted", "who": None, "session": None, "text": f"{len(entries) - LIMIT} more left out"}
 
 
 def _entry(at: float, kind: str, who: str | None, session: str | None, text: str) -> dict[str, Any]:
     return {"at": at, "kind": kind, "who": who, "session": session, "text": text}
 
 
-def _step_entry(line: Line, at: float, names: Names) -> dict[str, Any]:
+def _askers(lines: Iterable[Line]) -> dict[int, str]:
+    """Return who asked for each order; one that several processes asked for is nobody's."""
+    asked: dict[int, set[str]] = {}
+    for line in lines:
+        if line.action == "look up" and line.about is not None:
+            asked.setdefault(line.about, set()).add(line.who)
+    return {number: next(iter(who)) for number, who in asked.items() if len(who) == 1}
+
+
+def _step_entry(line: Line, at: float, names: Names, asked: dict[int, str]) -> dict[str, Any]:
     text = names.plain(line).partition(line.step)[2].removeprefix(": ") if line.result is not None else ""
     letter = _letter(names, line.session)
     who = f"{line.who}/{line.thread}" if line.thread else line.who
     shown = line.step if line.result is None else f"{line.step}: {text}"
+    if line.action == "look up" and line.wrong and (owner := asked.get(line.answer or 0)):
+        whose = "its own earlier" if owner == line.who else "the parent's" if owner == "parent" else f"{owner}'s"
+        shown += f" (the answer to {whose} question)"
     return _entry(at, "begin" if line.result is None else "end", who, letter, shown)
-
-
-def _processes(lines: list[Line], times: list[float]) -> dict[str, _Process]:
-    """Return each process with its steps, the parent first, children by number."""
-    found: dict[str, _Process] = {}
-    open_steps: dict[tuple[str, str, str], _Step] = {}
-    for line, at in zip(lines, times, strict=True):
-        process = found.setdefault(line.who, _Process(line.who, at, at))
-        process.last = at
-        key = (line.who, line.thread, line.step)
-        if line.result is None:
-            open_steps[key] = _Step(line.action, line.about, at)
-            process.steps.append(open_steps[key])
-        elif step := open_steps.pop(key, None):
-            step.end, step.failed = at, line.error is not None
-    parent = found.get("parent")
-    for process in found.values():
-        if process.name != "parent" and parent:
-            # A child acts until somebody has seen it end, which is when the wait that follows its last line ends.
-            ends = [s.end for s in parent.steps if s.action in PASSIVE and s.end >= process.last]
-            process.gone = min(ends, default=float("inf"))
-    order = sorted(found, key=lambda name: (name != "parent", int(name.split()[1]) if " " in name else 0))
-    return {name: found[name] for name in order}
 
 
 def _session_numbers(
@@ -198,18 +163,25 @@ def _session_numbers(
     Under TLS PostgreSQL's session id is hidden. The answers that fall into a connection's exchanges name it.
     """
     by_port = {word.port: word.session for word in said if word.port}
+    numbers = [
+        by_port.get(connection.server_port or 0) if connection.session is None else connection.session
+        for connection in connections
+    ]
     answered = _answered(lines, times)
-    numbers: list[int | None] = []
-    for connection in connections:
-        number = connection.session
-        if number is None and connection.server_port:
-            number = by_port.get(connection.server_port)
-        if number is None:
+    for index, connection in enumerate(connections):
+        if numbers[index] is None:
             votes = [session for begin, end, session in answered if _exchanged(connection, begin, end)]
-            alone = [s for s in set(votes) if s not in numbers]
-            number = max(alone, key=votes.count) if alone else None
-        numbers.append(number)
+            alone = [session for session in votes if session not in numbers]
+            numbers[index] = max(alone, key=votes.count) if alone else None
     return numbers
+
+
+def _users(connection: Connection, number: int | None, run: Run) -> set[str]:
+    """Return who was answered on a connection, where its session was read and not guessed from the answers."""
+    logged = any(word.session == number and word.port == connection.server_port for word in run.said if word.port)
+    if number is None or not (connection.session == number or logged):
+        return set()
+    return {line.who for line in run.lines if line.session == number}
 
 
 def _answered(lines: list[Line], times: list[float]) -> list[tuple[float, float, int]]:
@@ -231,123 +203,57 @@ def _exchanged(connection: Connection, begin: float, end: float) -> bool:
     return senders == {"client", "server"}
 
 
-def _connection_entries(
-    connection: Connection, letter: str | None, processes: dict[str, _Process]
-) -> list[dict[str, Any]]:
-    """Return what went over one connection, the opening told in one entry and bursts as one."""
-    opener = _opener(connection, processes)
-    holders = _holders(connection, opener, processes)
-    how = "only it could" if opener else "cannot be told"
+def _connection_entries(connection: Connection, letter: str | None, who: Attribution) -> Iterable[dict[str, Any]]:
+    """Return what went over one connection, the opening told in one entry, and what one side sent at once as one."""
     opened = "opens a connection" + (", TLS" if connection.tls else "")
-    entries = [_entry(connection.opened_at, "socket", opener, letter, opened) | {"how": how}]
-    for burst in _bursts(connection):
-        entry = _burst_entry(burst, letter, holders, processes)
-        entries.append(entry)
-        if heard := processes.get(entry["who"] or ""):
-            since = min((step.begin for step in heard.sending(burst[0]["at"])), default=0.0)
-            holders = {name for name in holders if name == heard.name or processes[name].gone > since}
-    return entries
+    yield _entry(connection.opened_at, "socket", who.opener.who, letter, opened) | {"how": who.opener.how}
+    for burst in _bursts(connection, who):
+        event, at, text = connection.events[burst[0]], connection.events[burst[0]]["at"], _told(connection, burst)
+        kind = "socket" if is_socket(event) else "message"
+        if undelivered(event):
+            side = "the server" if event["from"] == "server" else "the client"
+            yield _entry(at, kind, None, letter, f"not delivered: {side} has closed the connection")
+        elif event["from"] == "server":
+            entry = _entry(at, kind, "server", letter, text)
+            yield entry | ({"for": who.answers.get(burst[0])} if kind == "message" else {})
+        else:
+            sender = who.senders[burst[0]]
+            yield _entry(at, kind, sender.who, letter, text) | {"how": sender.how}
+    if connection.dropped:
+        at = max([connection.closed_at or connection.opened_at, *(event["at"] for event in connection.events)])
+        yield _entry(at, "socket", None, letter, "still open when every process had left: the relay ends it")
 
 
-def _bursts(connection: Connection) -> Iterable[list[Event]]:
-    """Return what went over a connection once it was open, in runs of what one side sent at once."""
-    burst: list[Event] = []
-    for event in _after_handshake(connection):
-        if burst and (
-            event["from"] != burst[-1]["from"]
-            or event["at"] - burst[-1]["at"] > BURST
-            or _is_socket(event) != _is_socket(burst[-1])
-        ):
+def _bursts(connection: Connection, who: Attribution) -> Iterable[list[int]]:
+    """Return the indices of what went over a connection once it was open, in runs of what came together from one."""
+    burst: list[int] = []
+    for index in range(first_event(connection), len(connection.events)):
+        if burst and not _together(connection, who, burst[-1], index):
             yield burst
             burst = []
-        burst.append(event)
+        burst.append(index)
     if burst:
         yield burst
 
 
-def _burst_entry(
-    burst: list[Event], letter: str | None, holders: set[str], processes: dict[str, _Process]
-) -> dict[str, Any]:
-    at, text = burst[0]["at"], _told(burst)
-    if burst[0]["kind"] == "rst" and burst[0]["detail"].get("error") == "EPIPE":
-        side = "the server" if burst[0]["from"] == "server" else "the client"
-        return _entry(at, "socket", None, letter, f"not delivered: {side} has closed the connection")
-    kind = "socket" if _is_socket(burst[0]) else "message"
-    if burst[0]["from"] == "server":
-        return _entry(at, kind, "server", letter, text)
-    who, how = _attribute(burst, holders, processes)
-    return _entry(at, kind, who, letter, text) | {"how": how}
+def _together(connection: Connection, who: Attribution, one: int, other: int) -> bool:
+    """Whether two events that follow each other are told as one."""
+    before, after = connection.events[one], connection.events[other]
+    return (
+        before["from"] == after["from"]
+        and after["at"] - before["at"] <= BURST
+        and not is_socket(before)
+        and not is_socket(after)
+        and who.senders.get(one) == who.senders.get(other)
+        and who.answers.get(one) == who.answers.get(other)
+    )
 
 
-def _told(burst: list[Event]) -> str:
-    """Return a few events in words, equal ones counted."""
-    if all(event["kind"] == "tls" for event in burst) and len(burst) > 1:
-        hint = next((m[0] for event in burst if (m := re.search(r"\(could be [^)]*\)", describe(event)))), "")
-        return f"TLS, {len(burst)} records, {sum(event['length'] for event in burst)} bytes {hint}".rstrip()
-    words: list[str] = []
-    for event in burst:
-        phrase = stable(describe(event))
-        if phrase.startswith("ParameterStatus"):
-            continue
-        words.append(phrase)
-    return ", ".join(words) or describe(burst[0])
-
-
-def _is_socket(event: Event) -> bool:
-    return event["kind"] in ("fin", "rst", "connect", "refused")
-
-
-def _after_handshake(connection: Connection) -> Iterable[Event]:
-    """Return the events once the session was open: what is said until then is the same every time."""
-    events = connection.events
-    if connection.tls:
-        sent = [i for i, e in enumerate(events) if e["from"] == "client" and e["name"] == "application_data"]
-        return events[sent[1] :] if len(sent) > 1 else events[-1:]
-    for index, event in enumerate(events):
-        if event["from"] == "server" and event["name"] in ("ReadyForQuery", "OK", "ERR", "ErrorResponse"):
-            return events[index + (event["name"] in ("ReadyForQuery", "OK")) :]
-        if event["from"] == "client" and event["kind"] in ("fin", "rst"):
-            return events[index:]
-    return events
-
-
-def _opener(connection: Connection, processes: dict[str, _Process]) -> str | None:
-    """Return the only process that can have opened a connection, None where several can."""
-    able = [process.name for process in processes.values() if process.sending(connection.opened_at)]
-    return able[0] if len(able) == 1 else None
-
-
-def _holders(connection: Connection, opener: str | None, processes: dict[str, _Process]) -> set[str]:
-    """Return the processes that can hold a connection: who opened it and, where that was the parent, children since."""
-    if opener and opener != "parent":
-        return {opener}
-    if opener is None:
-        return set(processes)
-    born_later = {p.name for p in processes.values() if p.name != "parent" and p.first >= connection.opened_at}
-    return {"parent"} | born_later
-
-
-def _attribute(burst: list[Event], holders: set[str], processes: dict[str, _Process]) -> tuple[str | None, str]:
-    """Return who sent a few messages, and what that follows from."""
-    at = burst[0]["at"]
-    text = " ".join(describe(event) for event in burst)
-    able = [processes[name] for name in processes if name in holders and _able(burst[0], text, processes[name], at)]
-    if len(able) == 1:
-        return able[0].name, "nobody else held it" if len(holders) == 1 else "only it could"
-    if burst[0]["kind"] != "tls":
-        numbers = {int(number) for number in _NUMBER.findall(text)}
-        asking = [process for process in able if any(step.about in numbers for step in process.sending(at))]
-        if len(asking) == 1:
-            return asking[0].name, "the order it asked for"
-    if not able:
-        return None, "nobody was in a step then"
-    return None, f"{' or '.join(process.name for process in able)}: cannot be told"
-
-
-def _able(event: Event, text: str, process: _Process, at: float) -> bool:
-    """Whether a process may have sent a message, by what it was doing."""
-    steps = process.sending(at)
-    goodbye = event["name"] in _GOODBYES or _is_socket(event) or "(could be" in text
-    if goodbye and (process.leaving(at) or any(step.action not in ASKING or step.failed for step in steps)):
-        return True
-    return bool(steps) and (not goodbye or event["kind"] == "tls")
+def _told(connection: Connection, burst: list[int]) -> str:
+    """Return a few events in words."""
+    events: list[Event] = [connection.events[index] for index in burst]
+    if all(event["kind"] == "tls" for event in events) and len(events) > 1:
+        hint = next((m[0] for event in events if (m := re.search(r"\(could be [^)]*\)", describe(event)))), "")
+        return f"TLS, {len(events)} records, {sum(event['length'] for event in events)} bytes {hint}".rstrip()
+    words = [phrase for event in events if not (phrase := stable(describe(event))).startswith("ParameterStatus")]
+    return ", ".join(words) or describe(events[0])

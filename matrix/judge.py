@@ -52,7 +52,8 @@ class Run:
     `signal` is the name of the signal the program died by. `sessions_before` and `sessions_after` count the sessions in
     the cell's database before it started and after every process had left. `committed` holds the orders on the server
     that were written by the example (numbers from 1001), None where nothing was written. `seconds` is how long the
-    program ran, `began` when, in seconds since the epoch. `connections` is what went over the wire, where recorded;
+    program ran, `began` when, in seconds since the epoch, and `ended` when every process had left, 0 where that is not
+    known. `connections` is what went over the wire, where recorded;
     `said` what the server's log says; `views` the sessions that the server showed after steps that matter, and when;
     `counters` by how much the server's counts of badly ended connections grew.
     """
@@ -65,6 +66,7 @@ class Run:
     committed: frozenset[int] | None = None
     seconds: float = 0.0
     began: float = 0.0
+    ended: float = 0.0
     connections: list[Connection] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     views: list[tuple[float, list[Session]]] = field(default_factory=list)

@@ -145,11 +145,12 @@ def _timeline(evidence: dict[str, Any]) -> RenderableType:
     for lane in lanes:
         table.add_column(lane, ratio=1, overflow="fold")
     unknown: list[str] = []
+    shared = _shared(evidence)
     for entry in evidence["timeline"]:
         row = [Text() for _ in lanes]
         who = (entry["who"] or "").partition("/")[0]
         if who in lanes:
-            row[lanes.index(who)] = _phrase(entry)
+            row[lanes.index(who)] = _phrase(entry, shared)
         elif entry.get("how") and entry["who"] is None:
             # Sent by one of several: shown where the server meets it, with those it may have been.
             row[-1] = Text(f"→{entry['session'] or '?'} {entry['text']} [{entry['how']}]", style="italic")
@@ -163,17 +164,27 @@ def _timeline(evidence: dict[str, Any]) -> RenderableType:
     return Group(table, Padding(Text(note, style="dim"), (1, 0, 0, 0)))
 
 
-def _phrase(entry: dict[str, Any]) -> Text:
+def _shared(evidence: dict[str, Any]) -> set[str]:
+    """Return the sessions on which more than one process asked, or may have."""
+    asking: dict[str, set[str | None]] = {}
+    for entry in evidence["timeline"]:
+        if entry["kind"] == "message" and entry["who"] != "server" and entry["session"]:
+            asking.setdefault(entry["session"], set()).add(entry["who"])
+    return {session for session, who in asking.items() if len(who) > 1}
+
+
+def _phrase(entry: dict[str, Any], shared: set[str]) -> Text:
     session = entry["session"] or "?"
     thread = (entry["who"] or "").partition("/")[2]
     prefix = f"({thread}) " if thread else ""
     if entry["kind"] == "begin":
         return Text(prefix + entry["text"])
     if entry["kind"] == "end":
-        bad = ": raised" in entry["text"] or entry["text"].endswith(": nothing")
+        bad = ": raised" in entry["text"] or entry["text"].endswith((": nothing", "question)"))
         return Text(f"{prefix}{entry['text']}", style="bold red" if bad else "bold")
     if entry["who"] == "server":
         if entry["kind"] == "server":
             return Text(f"({entry['session']}) {entry['text']}" if entry["session"] else entry["text"], style="blue")
-        return Text(f"{session}→ {entry['text']}", style="cyan")
+        answer = f" [answer to {entry['for']}]" if entry.get("for") and entry["session"] in shared else ""
+        return Text(f"{session}→ {entry['text']}{answer}", style="cyan")
     return Text(f"→{session} {entry['text']}", style="yellow")
