@@ -36,8 +36,8 @@ def junit(report: Report) -> str:
         for name, count in counts.items():
             suite.set(name, str(count))
             totals[name] += count
-    for name, count in totals.items():
-        root.set(name, str(count))
+    for name in ("tests", "failures", "errors"):  # readers' schemas know no sum of what was skipped
+        root.set(name, str(totals[name]))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 

@@ -575,7 +575,7 @@
           if (process) touch(process);
           else marks.push(svg("circle", { class: "unknown", cx: from.x, cy: y, r: 8 }), svg("text", { x: from.x - 3.5, y: y + 4, class: "bad" }, "?"));
           arrow(from.x + (process ? 0 : 8), end.x, style, entry.how ? `told by: ${entry.how}` : "");
-          say(from.x + 12, y - 5, process ? entry.text : `${entry.text} [${entry.how}]`, ending ? "bad" : "");
+          say(from.x + 12, y - 5, process ? entry.text : `[${entry.how}] ${entry.text}`, ending ? "bad" : "");
         } else {
           marks.push(svg("circle", { class: "unknown", cx: end.x, cy: y - 4, r: 4 }));
           say(end.x + 10, y, entry.text, "bad");
