@@ -212,6 +212,29 @@ def test_a_reset_after_a_fin_is_passed_on(tcp_ends: Ends) -> None:
     assert kinds(tcp_ends.record())[-1] == ("server", "rst")
 
 
+@pytest.mark.parametrize("said_before", [b"", b"x" * 200_000])
+def test_a_unix_server_that_closes_entirely_gives_a_broken_pipe_as_without_a_relay(
+    relay: Relay, short_folder: Path, said_before: bytes
+) -> None:
+    path = short_folder / "up"
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(str(path))
+        server.listen()
+        listener = relay.open(family="mariadb", upstream=Address(path=path), listen="unix", folder=short_folder)
+        client.settimeout(10)
+        client.connect(str(listener.socket))
+        accepted, _ = server.accept()
+        accepted.sendall(said_before)
+        accepted.close()
+        heard = b""
+        while data := client.recv(65_536):
+            heard += data
+        assert heard == said_before
+        with pytest.raises(BrokenPipeError):
+            while True:
+                client.send(b"x")
+
+
 def test_closing_a_unix_socket_with_unread_data_is_recorded(relay: Relay, short_folder: Path) -> None:
     ends = Ends(relay, "unix", short_folder)
     ends.server.sendall(b"never read")
