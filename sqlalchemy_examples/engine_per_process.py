@@ -8,8 +8,7 @@ interpreter that exits deallocates what is remembered, which with mysqlclient en
 all. Code must ask for the engine each time: one kept in a variable is the parent's.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
-pool_closed_in_child,
-pool_disposed_without_closing
+pool_closed_in_child, pool_disposed_without_closing
 """
 
 import functools
