@@ -8,12 +8,13 @@ It would be otherwise if the threads shared their connection (see drivers/forked
 Remedies: closed_before_fork, spawned_children
 """
 
+import gc
 import multiprocessing
 import threading
 
 from sqlalchemy import create_engine
 
-from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, wait_for, wait_until_asked
+from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for, wait_until_asked
 
 # The pattern.
 
@@ -40,6 +41,7 @@ def report(engine):
 
 
 def child(engine):
+    step("collect", gc.collect)
     look_up(engine, 101)
 
 

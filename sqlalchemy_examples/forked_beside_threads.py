@@ -1,0 +1,62 @@
+"""Another thread has a transaction open when the process forks; the child touches nothing.
+
+Hazard. A `scoped_session` is safe from other threads, not from a fork: the interpreter clears in the child what
+belonged to threads that do not exist there, and the garbage collector gets the session. SQLAlchemy then gives its
+connection back to the child's pool, and for that rolls back: the `ROLLBACK` reaches the server on the session that the
+thread in the parent is using. The thread's commit is confirmed, with every driver, and its order is not on the server.
+With TLS the parent at least gets an error. A session in the middle of a question is spared, for the thread's stack
+refers to it (forked_with_threads).
+
+Remedies: discarded_at_fork, spawned_children
+"""
+
+import gc
+import multiprocessing
+import threading
+
+from sqlalchemy import create_engine
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from sqlalchemy_examples.helper import DATABASE_URL, insert, prepare, step, wait_for
+
+# The pattern.
+
+engine = create_engine(DATABASE_URL)
+Session = scoped_session(sessionmaker(engine))  # Session() is this thread's own
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+# What happens.
+
+
+def write(written, forked):
+    insert(Session(), 1001)
+    written.set()
+    forked.wait()
+    step("commit", Session.commit)
+
+
+def child():
+    # Python's garbage collector comes by itself sooner or later.
+    step("collect", gc.collect)
+
+
+def main():
+    prepare()
+    written, forked = threading.Event(), threading.Event()
+    thread = threading.Thread(target=write, args=(written, forked), name="writer")
+    thread.start()
+    written.wait()
+    wait_for(start_worker(child))
+    forked.set()
+    thread.join()
+
+
+if __name__ == "__main__":
+    main()
