@@ -544,7 +544,9 @@ def _units(connection: Connection, first: int) -> Iterable[_Unit]:
 def _exchange(event: Event) -> int | None:
     """Return the number of the question that a message belongs to, None where there is none."""
     number = event["detail"].get("exchange")
-    return number if isinstance(number, int) and number > 0 and not is_socket(event) else None
+    if event["name"] in _GOODBYES or not isinstance(number, int) or is_socket(event):
+        return None
+    return number if number > 0 else None
 
 
 def _rows(event: Event) -> set[int]:
