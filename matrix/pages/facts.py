@@ -66,14 +66,16 @@ class Facts:
         """Return the observations at some coordinates."""
         wanted = {"stack": stack, "example": example, "driver": driver, "transport": transport}
         given = {axis: value for axis, value in wanted.items() if value is not None}
-        among = self.observed.values() if example is None else self._by_example.get(example, ())
+        among = self.observed.values() if example is None else self._at.get((example, driver), ())
         return [o for o in among if all(o[axis] == value for axis, value in given.items())]
 
     @functools.cached_property
-    def _by_example(self) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = {}
+    def _at(self) -> dict[tuple[str, str | None], list[dict[str, Any]]]:
+        """The observations of each example, all of them under None, and with each driver."""
+        found: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
         for observation in self.observed.values():
-            found.setdefault(observation["example"], []).append(observation)
+            for driver in (None, observation["driver"]):
+                found.setdefault((observation["example"], driver), []).append(observation)
         return found
 
     def matching(self, globs: Iterable[str]) -> list[dict[str, Any]]:

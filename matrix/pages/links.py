@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import posixpath
 import re
@@ -71,7 +72,7 @@ def _links(text: str) -> Iterator[str]:
 
 def _anchors(text: str) -> Iterator[str]:
     seen: dict[str, int] = {}
-    tokens = list(_markdown.parse(text))
+    tokens = _parse(text)
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
             inline = tokens[index + 1]
@@ -85,7 +86,12 @@ def _anchors(text: str) -> Iterator[str]:
             yield from _ID.findall(token.content)
 
 
+@functools.lru_cache(maxsize=256)
+def _parse(text: str) -> list[Token]:
+    return _markdown.parse(text)
+
+
 def _tokens(text: str) -> Iterator[Token]:
-    for token in _markdown.parse(text):
+    for token in _parse(text):
         yield token
         yield from token.children or ()

@@ -35,9 +35,11 @@ def pattern(path: Path) -> Pattern:
     """
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
-    if BEGIN not in lines or END not in lines:
+    begin = next((number for number, line in enumerate(lines) if line.startswith(BEGIN)), None)
+    end = next((number for number, line in enumerate(lines) if line.startswith(END)), None)
+    if begin is None or end is None:
         return Pattern(text.rstrip(), (), 1)
-    first, last = lines.index(BEGIN) + 1, lines.index(END)
+    first, last = begin + 1, end
     body = lines[first:last]
     tree = ast.parse(text)
     wanted = _names(ast.parse("\n".join(body)))

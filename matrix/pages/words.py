@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
-from matrix.pages.source import Pattern
+if TYPE_CHECKING:
+    from matrix.pages.source import Pattern
 
 #: Characters in a line of prose; code is left as it stands.
 WIDTH = 100

@@ -1,0 +1,548 @@
+"""The pages and the answers: what is computed, and what the check finds, on results made for the purpose."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix import catalogue, observations
+from matrix.__main__ import main
+from matrix.catalogue import ROOT, STACKS, TRANSPORTS, Cell
+from matrix.pages import check, choice, links, prose, statements, symptoms
+from matrix.pages.commands import advice
+from matrix.pages.explain import explain
+from matrix.pages.facts import Facts, describe, load
+from matrix.pages.render import render
+from matrix.pages.source import pattern
+
+# Results made for the purpose: every hazard raises what its driver says of a lost session, every remedy works.
+
+RAISED = {
+    "mysqlclient": ("MySQLdb.OperationalError 2006: Server has gone away", "2006"),
+    "pymysql": ("pymysql.err.OperationalError 2013: Lost connection to MySQL server during query", "2013"),
+    "psycopg": ("psycopg.OperationalError: consuming input failed: server closed the connection unexpectedly", ""),
+}
+TLS = "psycopg.OperationalError: consuming input failed: SSL error: decryption failed or bad record mac"
+REASONS = """
+[goodbye-on-close]
+sentence = "close() says goodbye, and the server ends the session."
+mover = "you"
+link = "https://example.org/goodbye"
+"""
+
+
+def observation(cell: Cell, outcome: str, *, raised: str = "", parent: str = "same") -> dict[str, Any]:
+    view = {"right": 1, "wrong": 0, "errors": [], "unanswered": []}
+    lines = [
+        "parent   look up 1",
+        "parent   look up 1: order 1, session A",
+        "child 1  look up 101: order 101, session B",
+    ]
+    if raised:
+        lines += ["parent   look up 2", f"parent   look up 2: raised {raised}"]
+    return {
+        "id": cell.id,
+        "stack": cell.stack,
+        "example": cell.example,
+        "driver": cell.driver,
+        "transport": cell.transport,
+        "outcome": outcome,
+        "seen": {outcome: 1},
+        "parent": view | {"session": parent},
+        "children": [{"name": "child 1", **view, "session": "own"}],
+        "server": {
+            "family": cell.server,
+            "sessions_before": 0,
+            "sessions_after": 0,
+            "sessions_used": ["A", "B"],
+            "committed": None,
+            "lost": [],
+            "unwanted": [],
+        },
+        "transcript": lines,
+        "versions": {"driver": f"{cell.driver} 1.0"},
+        "expected": [outcome],
+        "reason": "goodbye-on-close" if raised else None,
+    }
+
+
+#: Enough to have hazards and remedies in every stack.
+EXAMPLES = {"closed_in_child", "dropped_in_child", "shared_in_turn", "closed_before_fork", "discarded_in_child"}
+KEPT = EXAMPLES | {"__init__", "helper", "settings", "models"}
+
+
+def not_kept(folder: str, names: list[str]) -> set[str]:
+    """Say which files of the example folders are not copied."""
+    if Path(folder).parent != ROOT:
+        return {name for name in names if not name.endswith((".toml", ".py")) or name == "expected.toml"}
+    return {name for name in names if name == "__pycache__" or (name.endswith(".py") and name[:-3] not in KEPT)}
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a copy of what the pages are made from, with results of every cell."""
+    root = tmp_path_factory.mktemp("original")
+    for folder in STACKS.values():
+        shutil.copytree(ROOT / folder, root / folder, ignore=not_kept)
+    shutil.copytree(ROOT / prose.FOLDER, root / prose.FOLDER)
+    for name in ("README.md", "CONTRIBUTING.md", "LICENSE"):
+        shutil.copy(ROOT / name, root / name)
+    (root / "matrix").mkdir()
+    (root / "matrix" / "reasons.toml").write_text(REASONS)
+    facts = load(root / "results", root)
+    for driver in facts.drivers:
+        found = []
+        for cell in facts.cells:
+            if cell.driver == driver:
+                kind = facts.examples[cell.stack, cell.example].kind
+                raised = TLS if (driver, cell.transport) == ("psycopg", "tls") else RAISED[driver][0]
+                found.append(
+                    observation(cell, "works")
+                    if kind == "remedy"
+                    else observation(cell, "parent error", raised=raised, parent="lost")
+                )
+        observations.write(root / "results" / f"{driver}.json", driver, found)
+    return root
+
+
+@pytest.fixture
+def root(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "repository"))
+
+
+@pytest.fixture(scope="session")
+def facts(original: Path) -> Facts:
+    return load(original / "results", original)
+
+
+def change(root: Path, key: str, **changes: Any) -> None:
+    """Change an observation in the results."""
+    path = root / "results" / f"{key.split('/')[2]}.json"
+    found = observations.read(path)
+    found[key] |= changes
+    observations.write(path, key.split("/")[2], found.values())
+
+
+def problems(root: Path) -> list[str]:
+    return check.problems(load(root / "results", root))
+
+
+def about(root: Path, name: str) -> list[str]:
+    """Return the problems that name a page, for the made results do not show every finding."""
+    return [problem for problem in problems(root) if problem.startswith(name)]
+
+
+# Pages.
+
+
+def test_pages_that_were_just_written_are_neither_stale_nor_have_dead_links(root: Path) -> None:
+    changed = check.write(load(root / "results", root))
+    assert "README.md" in changed
+    assert not [p for p in problems(root) if "stale" in p or "missing" in p or "dead" in p]
+    assert check.write(load(root / "results", root)) == []
+
+
+def test_every_driver_has_the_same_headings_in_the_same_order(facts: Facts) -> None:
+    pages = render(facts)
+    headings = {
+        tuple(line for line in pages[f"drivers/{name}/README.md"].splitlines() if line.startswith("## "))
+        for name in facts.drivers
+    }
+    assert len(headings) == 1
+
+
+def test_a_changed_page_is_stale_and_its_line_is_named(root: Path) -> None:
+    check.write(load(root / "results", root))
+    page = root / "docs" / "results.md"
+    page.write_text(page.read_text().replace("# All results", "# All the results", 1))
+    assert about(root, "docs/results.md") == ["docs/results.md: stale, line 3; python -m matrix pages writes it anew"]
+
+
+def test_a_page_is_stale_when_a_result_changes(root: Path) -> None:
+    check.write(load(root / "results", root))
+    change(root, "bare/closed_in_child/psycopg/postgresql/tcp", outcome="works", seen={"works": 1})
+    assert about(root, "docs/examples/closed_in_child.md")
+    assert about(root, "drivers/psycopg/README.md")
+
+
+def test_a_page_that_is_missing_and_one_whose_example_is_gone_are_named(root: Path) -> None:
+    check.write(load(root / "results", root))
+    (root / "docs" / "glossary.md").unlink()
+    (root / "docs" / "examples" / "gone_in_child.md").write_text("# gone\n")
+    assert "missing" in about(root, "docs/glossary.md")[0]
+    assert "gone" in about(root, "docs/examples/gone_in_child.md")[0]
+    assert "docs/examples/gone_in_child.md" in check.write(load(root / "results", root))
+    assert not (root / "docs" / "examples" / "gone_in_child.md").exists()
+
+
+@pytest.mark.parametrize(
+    "link", ["docs/nothing.md", "docs/results.md#nothing", "#nothing", "drivers/helper.py#L99999", "drivers/nowhere/"]
+)
+def test_a_dead_link_in_a_page_written_by_hand_is_named(root: Path, link: str) -> None:
+    page = root / "CONTRIBUTING.md"
+    page.write_text(page.read_text() + f"\n[somewhere]({link})\n")
+    assert any(f"dead link {link}" in problem for problem in about(root, "CONTRIBUTING.md"))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "docs/results.md#hazards",
+        "#style",
+        "drivers/helper.py#L1",
+        "drivers/",
+        "https://example.org/x",
+        "mailto:a@b.org",
+    ],
+)
+def test_a_live_link_is_not_named(root: Path, link: str) -> None:
+    page = root / "CONTRIBUTING.md"
+    page.write_text(page.read_text() + f"\n[somewhere]({link})\n")
+    assert not about(root, "CONTRIBUTING.md")
+
+
+def test_a_readme_without_a_place_for_the_table_is_an_error_of_one_line(root: Path) -> None:
+    (root / "README.md").write_text("# nothing\n")
+    with pytest.raises(Exception, match=r"README\.md: has no place") as caught:
+        render(load(root / "results", root))
+    assert "\n" not in str(caught.value)
+
+
+def test_generation_does_not_depend_on_the_order_of_hashes(original: Path) -> None:
+    code = (
+        "import hashlib, sys; from pathlib import Path; from matrix.pages.facts import load;"
+        "from matrix.pages.render import render; root = Path(sys.argv[1]);"
+        "print(hashlib.sha256(repr(render(load(root / 'results', root))).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(original)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def test_a_message_cannot_break_a_table(root: Path) -> None:
+    key = "bare/closed_in_child/pymysql/mariadb/tcp"
+    change(root, key, transcript=["parent   look up 2: raised odd.Error: a | b `c` <d> [e](f.md) *g*"])
+    pages = render(load(root / "results", root))
+    line = next(line for line in pages["docs/symptoms.md"].splitlines() if "a \\| b" in line and "odd.Error" in line)
+    assert line.replace("\\|", "").count("|") == 6
+    assert links.dead(pages, root) == []
+
+
+# Statements.
+
+
+def finding(how_many: str = "all") -> str:
+    return f"""
+[[finding]]
+id = "a-finding"
+title = "Closing ends the session."
+text = "It does."
+show = "bare/closed_in_child/psycopg/postgresql/tcp"
+[[finding.rests_on]]
+cells = ["*/closed_in_child"]
+outcome = ["parent error"]
+parent_session = ["lost"]
+how_many = "{how_many}"
+"""
+
+
+def test_a_finding_that_results_show_is_no_problem(root: Path) -> None:
+    (root / prose.FOLDER / "findings.toml").write_text(finding())
+    assert about(root, "docs/prose/findings.toml") == []
+    assert "In 27 cells: parent error 27" in render(load(root / "results", root))["README.md"]
+
+
+def test_a_finding_that_one_result_contradicts_is_named_with_the_cell(root: Path) -> None:
+    (root / prose.FOLDER / "findings.toml").write_text(finding())
+    change(root, "django/closed_in_child/pymysql/mariadb/tls", outcome="works", seen={"works": 1})
+    (found,) = about(root, "docs/prose/findings.toml")
+    assert "a-finding" in found
+    assert "django/closed_in_child/pymysql/mariadb/tls: works" in found
+    (root / prose.FOLDER / "findings.toml").write_text(finding("some"))
+    assert about(root, "docs/prose/findings.toml") == []
+
+
+def test_a_finding_about_cells_that_do_not_exist_is_named(root: Path) -> None:
+    (root / prose.FOLDER / "findings.toml").write_text(finding().replace("*/closed_in_child", "*/close_in_child"))
+    assert any("matches no cell" in problem for problem in about(root, "docs/prose/findings.toml"))
+
+
+def article(verdict: str) -> str:
+    return f"""
+[[claim]]
+id = "a-claim"
+claim = "It breaks."
+cells = ["django/closed_in_child"]
+error = "gone away"
+verdict = "{verdict}"
+text = "So it does."
+"""
+
+
+@pytest.mark.parametrize("verdict", prose.VERDICTS)
+def test_a_verdict_is_computed_and_a_text_written_for_another_is_named(root: Path, verdict: str) -> None:
+    (root / prose.FOLDER / "article.toml").write_text(article(verdict))
+    found = about(root, "docs/prose/article.toml")
+    assert bool(found) == (verdict != "holds with a condition")
+    page = render(load(root / "results", root))["docs/article.md"]
+    assert "**Holds with a condition**: holds: mysqlclient; does not: psycopg, pymysql." in page
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [
+        ({"outcome": ["parent error"]}, True),
+        ({"outcome": ["works"]}, False),
+        ({"seen": ["works", "parent error"]}, True),
+        ({"parent_session": ["lost"]}, True),
+        ({"child_session": ["own"]}, True),
+        ({"child_session": ["shared"]}, False),
+        ({"error": r"2006: .* gone away"}, True),
+        ({"silent": True}, False),
+        ({"children_served": True}, True),
+        ({"outcome": ["parent error"], "silent": True}, False),
+    ],
+)
+def test_each_thing_that_can_be_said_of_a_cell(facts: Facts, said: dict[str, Any], holds: bool) -> None:
+    result = statements.test(facts, {"cells": ["bare/closed_in_child/mysqlclient/mariadb/tcp"], **said})
+    assert (result.verdict == "holds") == holds
+
+
+@pytest.mark.parametrize("name", ["findings", "article", "symptoms", "launchers", "advice", "topics", "glossary"])
+def test_prose_with_an_unknown_key_is_an_error_with_its_line(root: Path, name: str) -> None:
+    path = root / prose.FOLDER / f"{name}.toml"
+    path.write_text(path.read_text() + "\nnonsense = 1\n")
+    with pytest.raises(Exception, match=rf"{name}\.toml, line \d+: .*nonsense"):
+        load(root / "results", root)
+
+
+# Words.
+
+
+def test_cells_are_described_with_few_words(facts: Facts) -> None:
+    among = facts.of(example="closed_in_child")
+    assert describe(among, among) == ""
+    assert describe([o for o in among if o["transport"] == "tls"], among) == "tls"
+    some = [o for o in among if o["transport"] == "tls" and o["stack"] == "django"]
+    assert describe(some, among) in ("tls: Django", "Django: tls")
+    assert describe([o for o in among if o["transport"] != "tls" or o["stack"] == "django"], among).count("tls") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        ("Packet sequence number wrong - got 1 expected 2", "Packet sequence number wrong - got N expected N"),
+        ("decryption failed (_ssl.c:2580)", "decryption failed (_ssl.c:N)"),
+        ("(0, '')", "(0, '')"),
+        ("couldn't get a connection after 30.00 sec", "couldn't get a connection after N sec"),
+        ("rolled back. Original exception was: (x) 1", "rolled back."),
+    ],
+)
+def test_messages_are_normalised(message: str, plain: str) -> None:
+    assert symptoms.normalise(message) == plain
+
+
+# Code.
+
+
+def test_every_pattern_stands_by_itself() -> None:
+    for example in catalogue.examples().values():
+        found = pattern(ROOT / example.path)
+        tree = ast.parse(found.code)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | set(found.yours)
+        bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | set(dir(builtins)) | {"__file__"}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ExceptHandler) and node.name:
+                bound.add(node.name)
+        assert {node.id for node in names} <= bound, example.path
+        assert "helper" not in found.code.partition("def ")[0], example.path
+
+
+# Advice.
+
+
+def test_every_driver_stack_and_launcher_gets_an_answer_whose_cells_exist(facts: Facts) -> None:
+    known = {cell.id for cell in facts.cells}
+    for launcher in facts.prose["launchers"]:
+        for stack in STACKS:
+            for driver in facts.drivers:
+                for transport in TRANSPORTS:
+                    found = choice.advise(facts, launcher, stack, driver, transport)
+                    assert found.best, (launcher["id"], stack, driver)
+                    assert found.best.remedy not in launcher.get("not_here", {})
+                    assert {cell["id"] for cell in found.best.cells} <= known
+                    lines = advice(facts, launcher, stack, driver, transport)
+                    assert any(line.startswith("    ") for line in lines)
+                    assert "Proof:" in lines
+
+
+def test_a_remedy_that_fails_over_one_transport_is_not_recommended_there(root: Path) -> None:
+    facts = load(root / "results", root)
+    launcher = facts.prose["launchers"][0]
+    best = choice.advise(facts, launcher, "django", "pymysql", "tls").best
+    assert best
+    change(root, best.cells[0]["id"], outcome="hang", seen={"works": 19, "hang": 1})
+    facts = load(root / "results", root)
+    again = choice.advise(facts, launcher, "django", "pymysql", "tls")
+    assert again.best
+    assert again.best.remedy != best.remedy
+    assert best.remedy in [proof.remedy for proof in again.unproven]
+    other = choice.advise(facts, launcher, "django", "pymysql", "tcp").best
+    assert other
+    assert other.remedy == best.remedy
+
+
+def test_a_remedy_that_costs_the_session_comes_after_one_that_does_not_and_says_so(root: Path) -> None:
+    facts = load(root / "results", root)
+    launcher = facts.prose["launchers"][0]
+    best = choice.advise(facts, launcher, "django", "pymysql", "tls").best
+    assert best
+    (cell,) = best.cells
+    change(
+        root, cell["id"], outcome="new session", seen={"new session": 1}, parent={**cell["parent"], "session": "new"}
+    )
+    facts = load(root / "results", root)
+    again = choice.advise(facts, launcher, "django", "pymysql", "tls")
+    assert again.best
+    assert again.best.remedy != best.remedy
+    proof = next(proof for proof in again.others if proof.remedy == best.remedy)
+    assert proof.quality == "new session"
+    assert "The parent is on a new session" in choice.cost(facts, proof)[0]
+
+
+def test_what_does_not_protect_is_said(facts: Facts) -> None:
+    launcher = facts.prose["launchers"][0]
+    lines = "\n".join(advice(facts, launcher, "django", "mysqlclient", "tls"))
+    assert "does not protect" in lines
+    assert "closed_in_child: parent error" in " ".join(lines.split())
+
+
+def test_nothing_is_recommended_without_results(root: Path) -> None:
+    facts = load(root / "no results", root)
+    launcher = facts.prose["launchers"][0]
+    assert choice.advise(facts, launcher, "django", "mysqlclient", "tcp").best is None
+    assert "Nothing is proven here" in "\n".join(advice(facts, launcher, "django", "mysqlclient", "tcp"))
+    assert "Nothing was observed yet." in render(facts)["README.md"]
+
+
+# Explanations.
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "/venv/lib/python3.12/site-packages/django/db/backends/utils.py", line 105, in _execute
+    return self.cursor.execute(sql, params)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/venv/lib/python3.12/site-packages/MySQLdb/connections.py", line 2013, in query
+    _mysql.connection.query(self, query)
+MySQLdb.OperationalError: (2006, 'MySQL server has gone away')
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/home/me/shop/tasks.py", line 30, in work
+    Order.objects.first()
+django.db.utils.OperationalError: (2006, 'MySQL server has gone away')
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "symptom"),
+    [
+        (TRACEBACK, "gone-away"),
+        ("MySQL server has gone away", "gone-away"),
+        ("(2006, '')", "gone-away"),
+        ("2013 Lost connection to server during query", "lost-connection"),
+        ("Packet sequence number wrong - got 1 expected 2", "packet-sequence"),
+        ("pymysql.err.InternalError: Packet sequence number wrong - got 45 expected 1", "packet-sequence"),
+        ('(2014, "Commands out of sync; you can\'t run this command now")', "out-of-sync"),
+        ("sqlalchemy.exc.ResourceClosedError: This result object does not return rows. It has been closed", "no-rows"),
+        ("SSL error: decryption failed or bad record mac", "bad-record-mac"),
+        ("(2013, 'Lost connection ([SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] x (_ssl.c:2580))')", "bad-record-mac"),
+        ("SSL SYSCALL error: EOF detected", "unexpected-eof"),
+        (
+            "psycopg.OperationalError: consuming input failed: server closed the connection unexpectedly",
+            "server-closed",
+        ),
+        ("django.db.utils.OperationalError: the connection is closed", "connection-closed"),
+        ("error with status PGRES_TUPLES_OK and no message from the libpq", "tuples-ok"),
+        ("psycopg_pool.PoolTimeout: couldn't get a connection after 30.00 sec", "pool-timeout"),
+        ("a query that never returns, a task that never ends", "hang"),
+        ("pymysql.err.InterfaceError: (0, '')", "interface-error"),
+    ],
+)
+def test_the_classics_are_found(facts: Facts, text: str, symptom: str) -> None:
+    assert explain(facts, text).symptom == symptom
+
+
+def test_a_traceback_shows_driver_and_orm_and_the_answer_has_code_and_proof(facts: Facts) -> None:
+    answer = explain(facts, TRACEBACK).text
+    assert "with mysqlclient under Django" in answer
+    assert "What to write" in answer
+    assert "    def " in answer
+    assert "django/" in answer.partition("Proof:")[2]
+    assert all(len(line) <= 100 or line.startswith("    ") for line in answer.splitlines())
+
+
+def test_the_driver_that_is_named_counts_more_than_the_text(facts: Facts) -> None:
+    answer = explain(facts, "server has gone away", "mysqlclient", "sqlalchemy").text
+    assert "sqlalchemy/" in answer.partition("Proof:")[2]
+    assert "no cell raised it with psycopg" in explain(facts, "server has gone away", "psycopg", "bare").text
+
+
+def test_psycopg2_is_not_taken_for_psycopg(facts: Facts) -> None:
+    text = "psycopg2.OperationalError: server closed the connection unexpectedly"
+    assert "with psycopg," not in explain(facts, text).text
+
+
+def test_a_symptom_that_is_only_reported_says_so(facts: Facts) -> None:
+    answer = explain(facts, "lost synchronization with server: got message type 0x44").text
+    assert "no cell produced it" in answer
+    assert "https://" in answer
+
+
+def test_an_unknown_message_says_so_and_shows_the_nearest(facts: Facts) -> None:
+    answer = explain(facts, "the flux capacitor closed the connection")
+    assert answer.symptom is None
+    assert answer.text.startswith("Unknown")
+    assert "server closed the connection unexpectedly" in answer.text
+
+
+@pytest.mark.parametrize("text", ["", "\n", "Traceback (most recent call last):", "x" * 100_000, "%s {} \\d ((("])
+def test_odd_input_is_an_answer_and_no_exception(facts: Facts, text: str) -> None:
+    assert explain(facts, text).symptom is None
+
+
+def test_commands_end_with_the_right_status(original: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = ["--results", str(original / "results")]
+    assert main(["explain", *results, "MySQL server has gone away"]) == 0
+    assert main(["explain", *results, "the flux capacitor is out"]) == 1
+    assert main(["advise", *results, "--driver", "PyMySQL", "--orm", "django", "--launcher", "gunicorn", "--tls"]) == 0
+    capsys.readouterr()
+    assert main(["advise", *results, "--driver", "cx_oracle"]) == 2
+    assert main(["advise", *results, "--driver", "pymysql", "--launcher", "systemd"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "there are mysqlclient" in lines[0]
+    assert "process-pool" in lines[1]
