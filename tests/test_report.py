@@ -421,3 +421,14 @@ def test_a_summary_can_go_to_a_device(tmp_path: Path) -> None:
     output = ["--output", str(tmp_path / "m.html"), "--markdown", "/dev/null"]
     assert main(["report", str(tmp_path / "results"), *output]) == 0
     assert Path("/dev/null").is_char_device()
+
+
+def test_where_the_report_cannot_be_by_default_a_run_goes_on_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(command, "REPORT", tmp_path / "file" / "matrix.html")
+    command.publish(report(), command.Outputs(html=command.REPORT))
+    assert re.fullmatch(r"matrix: no report to look at: .*; name another file with --report\n", capsys.readouterr().err)
+    with pytest.raises(MatrixError, match="cannot be written"):
+        command.publish(report(), command.Outputs(html=tmp_path / "file" / "other.html"))

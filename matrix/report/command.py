@@ -101,16 +101,21 @@ def publish(report: Report, outputs: Outputs) -> None:
     if outputs.markdown:
         _write(outputs.markdown, markdown(report))
     if outputs.html:
-        drivers = {seen["driver"] for seen in report.observations.values()} & set(catalogue.drivers())
-        write_report(
-            report.observations,
-            report.evidence,
-            reasons(),
-            _claims(sorted(drivers)),
-            outputs.html,
-            broken=report.broken,
-        )
-        path = outputs.html.resolve()
+        _publish_html(report, outputs.html)
+
+
+def _publish_html(report: Report, path: Path) -> None:
+    drivers = {seen["driver"] for seen in report.observations.values()} & set(catalogue.drivers())
+    claimed = _claims(sorted(drivers))
+    try:
+        write_report(report.observations, report.evidence, reasons(), claimed, path, broken=report.broken)
+    except MatrixError as error:
+        if path != REPORT:
+            raise
+        # Nobody asked for it there: in a checkout that cannot be written to, a run is no worse without.
+        print(f"matrix: no report to look at: {error}; name another file with --report", file=sys.stderr)
+    else:
+        path = path.resolve()
         print(f"report to look at: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}")
 
 
