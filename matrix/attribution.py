@@ -48,7 +48,8 @@ PASSIVE = {"wait", "join", "start", "fork", "transaction state", "meet"}
 _ALONE = ASKING | OWN | PASSIVE - {"start", "fork"}
 #: Steps that open a pool, whose threads then open connections at any time.
 _POOLING = {"open"}
-_GOODBYES = {"COM_QUIT", "Terminate"}
+#: What a client says to end a session.
+GOODBYES = {"COM_QUIT", "Terminate"}
 _SOCKET = ("fin", "rst", "connect", "refused")
 _NUMBER = re.compile(r"(?<![\w.:$%])(\d{1,4})(?![\w.])")
 _NEVER = float("inf")
@@ -150,13 +151,19 @@ class Process:
 
     def leaving(self, at: float) -> bool:
         """Whether the process was past its last step and not known to be gone."""
-        return max(self.last, self.leaves_from) <= at <= self.seen
+        return max(self.last, self.leaves_from) <= at <= self.seen and not self.stuck(at)
+
+    def stuck(self, at: float) -> bool:
+        """Whether the process was in a step that never ended, from which only a signal takes it."""
+        return any(step.begin <= at and step.end == _NEVER for step in self.steps)
 
     def holds_until(self, at: float) -> float:
         """Return until when the process certainly holds what it used at a moment: a later step may let go of it."""
         keeping = ASKING | PASSIVE | {"prepare", "watch"}
         ends = [s.end if s.begin <= at else s.begin for s in self.steps if s.end >= at and s.failed]
-        ends += [max(s.begin, at) for s in self.steps if s.end >= at and s.action not in keeping]
+        # The step that opened it does not let go of it.
+        letting_go = [s for s in self.steps if s.action not in keeping and not (s.action in OWN and s.begin <= at)]
+        ends += [max(s.begin, at) for s in letting_go if s.end >= at]
         return min([*ends, self.last])
 
 
@@ -287,7 +294,7 @@ class _Unit:
         event = self.events[0]
         if self.sealed:
             return "could_be" in event["detail"] or "plaintext_at_most" not in event["detail"]
-        return event["name"] in _GOODBYES or self.socket
+        return event["name"] in GOODBYES or self.socket
 
 
 def attribute(
@@ -415,7 +422,7 @@ class _Wire:
         return [
             process
             for process in able
-            if process.sending(at)
+            if any(step.action == "shut down" for step in process.sending(at))
             or not any(
                 self._known[name].holds_until(used) >= min(at, process.gone)
                 for name, used in self._used.items()
@@ -431,6 +438,7 @@ class _Wire:
         if unit.goodbye and (
             process.leaving(at)
             or process.starting(at)
+            or (unit.socket and process.stuck(at))
             or any(step.action not in ASKING or step.failed for step in steps)
         ):
             return True
@@ -441,7 +449,7 @@ class _Wire:
 
     def _able_to_open(self) -> set[str]:
         at = self._connection.opened_at
-        return {n for n, p in self._known.items() if p.sending(at) or p.threads_from <= at <= min(p.last, p.gone)}
+        return {n for n, p in self._known.items() if p.sending(at) or p.threads_from <= at <= p.seen}
 
     def _possible_openers(self) -> set[str]:
         """Return who can have opened the connection, by what it was doing and by what was sent afterwards."""
@@ -544,7 +552,7 @@ def _units(connection: Connection, first: int) -> Iterable[_Unit]:
 def _exchange(event: Event) -> int | None:
     """Return the number of the question that a message belongs to, None where there is none."""
     number = event["detail"].get("exchange")
-    if event["name"] in _GOODBYES or not isinstance(number, int) or is_socket(event):
+    if event["name"] in GOODBYES or not isinstance(number, int) or is_socket(event):
         return None
     return number if number > 0 else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from matrix.attribution import BURST, attribute, first_event, is_socket, processes, undelivered
+from matrix.attribution import BURST, GOODBYES, attribute, first_event, is_socket, processes, undelivered
 from matrix.transcript import Names, moment, sessions, stable
 from matrix.wire import describe
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 #: Entries of a timeline that are kept, those that say most first; the rest is counted.
 LIMIT = 400
-
+#: Messages of a burst that are told one by one.
+_WORDS = 8
 _REMARKABLE = re.compile(
     r"COM_QUIT|Terminate|could be|alert|: (?:raised|nothing|signal)|question\)$|ERR |ErrorResponse"
 )
@@ -242,8 +243,7 @@ def _together(connection: Connection, who: Attribution, one: int, other: int) ->
     return (
         before["from"] == after["from"]
         and after["at"] - before["at"] <= BURST
-        and not is_socket(before)
-        and not is_socket(after)
+        and not any(is_socket(event) or event["name"] in GOODBYES for event in (before, after))
         and who.senders.get(one) == who.senders.get(other)
         and who.answers.get(one) == who.answers.get(other)
     )
@@ -256,4 +256,6 @@ def _told(connection: Connection, burst: list[int]) -> str:
         hint = next((m[0] for event in events if (m := re.search(r"\(could be [^)]*\)", describe(event)))), "")
         return f"TLS, {len(events)} records, {sum(event['length'] for event in events)} bytes {hint}".rstrip()
     words = [phrase for event in events if not (phrase := stable(describe(event))).startswith("ParameterStatus")]
+    if len(words) > _WORDS:
+        words[_WORDS // 2 : -_WORDS // 2] = [f"{len(words) - _WORDS} more"]
     return ", ".join(words) or describe(events[0])
