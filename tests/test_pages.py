@@ -266,7 +266,7 @@ how_many = "{how_many}"
 def test_a_finding_that_results_show_is_no_problem(root: Path) -> None:
     (root / prose.FOLDER / "findings.toml").write_text(finding())
     assert about(root, "docs/prose/findings.toml") == []
-    assert "In 27 cells: parent error 27" in render(load(root / "results", root))["README.md"]
+    assert "In 27 cells: parent error 27; see" in render(load(root / "results", root))["README.md"]
 
 
 def test_a_finding_that_one_result_contradicts_is_named_with_the_cell(root: Path) -> None:
@@ -490,6 +490,12 @@ django.db.utils.OperationalError: (2006, 'MySQL server has gone away')
         ("psycopg_pool.PoolTimeout: couldn't get a connection after 30.00 sec", "pool-timeout"),
         ("a query that never returns, a task that never ends", "hang"),
         ("pymysql.err.InterfaceError: (0, '')", "interface-error"),
+        ("MySQLdb.OperationalError 2006:", "gone-away"),
+        (
+            "PendingRollbackError: rolled back. Original exception was: (pymysql.err.OperationalError) (2013, 'Lost')",
+            "lost-connection",
+        ),
+        ("PendingRollbackError: This Session's transaction has been rolled back", "pending-rollback"),
     ],
 )
 def test_the_classics_are_found(facts: Facts, text: str, symptom: str) -> None:
@@ -527,6 +533,10 @@ def test_an_unknown_message_says_so_and_shows_the_nearest(facts: Facts) -> None:
     assert answer.symptom is None
     assert answer.text.startswith("Unknown")
     assert "server closed the connection unexpectedly" in answer.text
+
+
+def test_a_year_is_no_error_code(facts: Facts) -> None:
+    assert explain(facts, "it broke in 2013, and again in 2006").symptom is None
 
 
 @pytest.mark.parametrize("text", ["", "\n", "Traceback (most recent call last):", "x" * 100_000, "%s {} \\d ((("])

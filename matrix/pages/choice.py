@@ -28,6 +28,11 @@ class Proof:
     cells: list[dict[str, Any]]
     quality: str | None
 
+    @property
+    def guards(self) -> bool:
+        """Whether all its cells end with an error in the child and nothing worse: what a guard is for."""
+        return bool(self.cells) and {outcome for cell in self.cells for outcome in cell["seen"]} == {"child error"}
+
 
 @dataclass(frozen=True)
 class Advice:

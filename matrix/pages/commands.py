@@ -125,8 +125,10 @@ def advice(facts: Facts, launcher: dict[str, Any], stack: str, driver: str, tran
     if found.others:
         proven = ", ".join(f"{proof.remedy} ({proof.quality})" for proof in found.others)
         lines += ["", *prose(f"Proven here too: {proven}")]
+    if guards := [proof.remedy for proof in found.unproven if proof.guards]:
+        lines += prose(f"To find who uses what it inherited, it raises in the child: {', '.join(guards)}")
     recommended = [f"{said['says']} {said['example']}: {choice.summary(cells)}" for said, cells in found.folklore]
-    unproven = [f"{p.remedy}: {choice.summary(p.cells)}" for p in found.unproven if not _said(found, p)]
+    unproven = [f"{p.remedy}: {choice.summary(p.cells)}" for p in found.unproven if not (p.guards or _said(found, p))]
     if recommended or unproven:
         lines += ["", "What does not protect here, though it is recommended:"]
         lines += [line for text in [*recommended, *unproven] for line in prose(text, 2)]

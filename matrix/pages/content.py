@@ -30,9 +30,9 @@ def findings(facts: Facts) -> list[dict[str, Any]]:
     found = []
     for finding in facts.prose["findings"]:
         results = [test(facts, statement) for statement in finding["rests_on"]]
-        if not all(result.among for result in results):
+        if finding["show"] not in facts.observed or not all(result.among for result in results):
             continue
-        groups = outcomes([o for result in results for o in result.among])
+        groups = outcomes({o["id"]: o for result in results for o in result.among}.values())
         words = ", ".join(f"{outcome} {len(some)}" for outcome, some in groups.items())
         found.append(finding | {"words": words, "cells": sum(map(len, groups.values()))})
     return found
@@ -116,7 +116,17 @@ def versions(facts: Facts, *, driver: str | None = None) -> list[tuple[str, str]
     for observation in facts.of(driver=driver):
         for what, version in observation["versions"].items():
             seen.setdefault(what, set()).add(version)
-    return [(what, ", ".join(sorted(some))) for what, some in seen.items()]
+    # A version that does not say what it is the version of is that of Python, OpenSSL or the like.
+    return [
+        (
+            what,
+            ", ".join(sorted(version if " " in version else f"{_NAMES.get(what, what)} {version}" for version in some)),
+        )
+        for what, some in seen.items()
+    ]
+
+
+_NAMES = {"python": "Python", "openssl": "OpenSSL"}
 
 
 def recommended(facts: Facts, launcher: dict[str, Any], stack: str, driver: str) -> list[tuple[str, list[str]]]:

@@ -50,17 +50,22 @@ def explain(facts: Facts, text: str, driver: str | None = None, stack: str | Non
 
 
 def _messages(text: str) -> list[str]:
-    """Return the messages to look up: a traceback's exceptions, the one that began it first, then the text itself."""
-    exceptions = [" ".join(filter(None, match.groups())) for match in _EXCEPTION.finditer(text)]
+    """Return the messages to look up: a traceback's exceptions, the one that began it first, then the text itself.
+
+    An exception that another one quotes began it.
+    """
     whole = " ".join(text.split())
-    return [*exceptions, whole] if len(whole) < 2000 else exceptions or [whole[-2000:]]
+    lines = [" ".join(filter(None, match.groups())) for match in _EXCEPTION.finditer(text)]
+    messages = [*lines, whole[-2000:]]
+    parts = [part.strip() for message in messages for part in reversed(symptoms.QUOTES.split(message))]
+    return list(dict.fromkeys(part for part in parts if part)) or [""]
 
 
 def _find(known: Sequence[Symptom], messages: Sequence[str]) -> tuple[Symptom, str] | None:
     for message in messages:
         plain = symptoms.normalise(message)
         for symptom in known:
-            if symptom.matches(plain) or any(_same(seen, plain) for seen in symptom.messages()):
+            if symptom.matches(message) or any(_same(seen, plain) for seen in symptom.messages()):
                 return symptom, plain
         for symptom in known:
             if symptom.silent and _near(plain, symptom.title) > 0.6:

@@ -66,9 +66,13 @@ class Symptom:
         return any(re.search(pattern, text, re.IGNORECASE) for pattern in self.facts.get("patterns", []))
 
 
+#: What stands before another exception that a message quotes.
+QUOTES = re.compile(r"Original exception was:|\(Background on this error")
+
+
 def normalise(text: str) -> str:
     """Return a message without what differs from case to case: numbers, and the other exception that it quotes."""
-    text = re.split(r"Original exception was:|\(Background on this error", text)[0]
+    text = QUOTES.split(text)[0]
     text = " ".join(text.split()).replace("\\n", " ")
     text = re.sub(r"_ssl\.c:\d+", "_ssl.c:N", text)
     return re.sub(r"(?<![\w(])\d+(?:\.\d+)?\b", "N", text).strip(" :")
