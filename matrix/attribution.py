@@ -67,8 +67,8 @@ class Sender:
 class Attribution:
     """Who opened one connection, who sent each of its client's events, and whose question each of the server's answers.
 
-    Keys are indices into the connection's events; what belongs to the opening has none. A value of `answers` is None
-    where it cannot be told.
+    Keys are indices into the connection's events; what belongs to the opening has none, nor has what the relay did
+    itself. A value of `answers` is None where it cannot be told.
     """
 
     opener: Sender
@@ -532,8 +532,13 @@ def _units(connection: Connection, first: int) -> Iterable[_Unit]:
         if event["from"] == "server" and (exchange := _exchange(event)) is not None:
             answered.setdefault(exchange, set()).update(_rows(event))
     unit: _Unit | None = None
+    closed = False
     for index, event in enumerate(connection.events[first:], first):
         if event["from"] != "client":
+            closed = closed or event["kind"] == "fin"
+            continue
+        if closed and event["kind"] == "fin" and connection.client_pid is not None:
+            # On a Unix socket the relay passes on that the server has closed by shutting both ways, and sees this.
             continue
         exchange = _exchange(event)
         numbers = {int(number) for number in _NUMBER.findall(describe(event))} if event["kind"] != "tls" else set()

@@ -217,8 +217,7 @@ def _connection_entries(connection: Connection, letter: str | None, who: Attribu
         elif event["from"] == "server":
             entry = _entry(at, kind, "server", letter, text)
             yield entry | ({"for": who.answers.get(burst[0])} if kind == "message" else {})
-        else:
-            sender = who.senders[burst[0]]
+        elif sender := who.senders.get(burst[0]):
             yield _entry(at, kind, sender.who, letter, text) | {"how": sender.how}
     if connection.dropped:
         at = max([connection.closed_at or connection.opened_at, *(event["at"] for event in connection.events)])

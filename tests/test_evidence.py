@@ -260,6 +260,13 @@ def test_the_system_names_who_opened_a_unix_socket() -> None:
     ]
 
 
+def test_the_end_that_the_relay_makes_of_a_unix_socket_is_nobody_s() -> None:
+    transcript = lines(*WAITING, "21 child 1 close", "22 child 1 close: done", "60 parent wait: exit 0")
+    wire = connection(12, event(21.5, "COM_QUIT"), fin(21.6, "server"), fin(21.7), client_pid=100)
+    ends = [entry["who"] for entry in told(transcript, wire) if entry["text"] == "FIN"]
+    assert ends == ["server"]
+
+
 def test_what_is_said_on_a_connection_rules_openers_out() -> None:
     transcript = lines(
         *PREPARED,
