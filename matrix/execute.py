@@ -172,8 +172,15 @@ def _end_of(process: subprocess.Popen[bytes], stack: contextlib.ExitStack) -> in
 
 
 def _end(process: subprocess.Popen[bytes], mark: str) -> int:
-    """Kill what is left of a program, reap it, and return how many processes there were besides the first."""
-    left = _members(process.pid) if process.poll() is not None else set()
+    """Kill what is left of a program, reap it, and return how many processes had to be killed after its end.
+
+    Those that the program started and that leave by themselves when it has gone, such as a fork server, may do so first.
+    """
+    if process.poll() is not None:
+        until = time.monotonic() + GRACE
+        while _reap(_orphans(process.pid, mark)) and time.monotonic() < until:
+            time.sleep(0.002)
+    left = _reap(_orphans(process.pid, mark)) if process.poll() is not None else set()
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -183,25 +190,22 @@ def _end(process: subprocess.Popen[bytes], mark: str) -> int:
     # Orphans come to this process: those of the group are dying, those that left the group bear the mark.
     until = time.monotonic() + GRACE
     dying: set[int] = set()
-    while (orphans := _orphans(process.pid, mark) | dying) and time.monotonic() < until:
-        for pid in orphans:
+    while (dying := _reap(_orphans(process.pid, mark) | dying)) and time.monotonic() < until:
+        for pid in dying:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                reaped, _ = os.waitpid(pid, os.WNOHANG)
-                if reaped:
-                    dying.discard(pid)
-                    continue
-                dying.add(pid)
-        left |= orphans
-        if dying:
-            time.sleep(0.001)
+        time.sleep(0.001)
     return len(left)
 
 
-def _members(group: int) -> set[int]:
-    """Return the pids in a process group that this process has adopted and that are not dead yet."""
-    return {pid for pid, (_, pgrp, state) in _children().items() if pgrp == group and state != "Z"}
+def _reap(pids: set[int]) -> set[int]:
+    """Reap the dead among some children of this process and return the others."""
+    alive = set()
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                alive.add(pid)
+    return alive
 
 
 def _orphans(group: int, mark: str) -> set[int]:
