@@ -2,10 +2,11 @@
 
 import os
 import sys
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 url = urlsplit(os.environ.get("DATABASE_URL") or sys.exit("DATABASE_URL is not set, e.g. postgresql://..."))
-options = dict(parse_qsl(url.query))
+options: dict[str, Any] = dict(parse_qsl(url.query))
 
 if url.scheme == "mysql+pymysql":
     import pymysql

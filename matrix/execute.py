@@ -174,7 +174,7 @@ def _end_of(process: subprocess.Popen[bytes], stack: contextlib.ExitStack) -> in
 def _end(process: subprocess.Popen[bytes], mark: str) -> int:
     """Kill what is left of a program, reap it, and return how many processes had to be killed after its end.
 
-    Those that the program started and that leave by themselves when it has gone, such as a fork server, may do so first.
+    Those that leave by themselves when the program has gone, such as its fork server, may do so first.
     """
     if process.poll() is not None:
         until = time.monotonic() + GRACE

@@ -1,5 +1,6 @@
 """mysqlclient (`MySQLdb`): the calls of the DB-API examples that are this driver's own."""
 
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote
 
 import MySQLdb
@@ -14,7 +15,7 @@ SLEEPING = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATAB
 
 def connect(url: SplitResult, *, autocommit: bool = True) -> MySQLdb.Connection:
     """Open a connection to the database of `url`; options that the driver takes stand in its query."""
-    options = dict(parse_qsl(url.query))
+    options: dict[str, Any] = dict(parse_qsl(url.query))
     if ca := options.pop("ssl_ca", None):
         options["ssl"] = {"ca": ca}
     return MySQLdb.connect(
@@ -48,7 +49,7 @@ def server_side_cursor(connection: MySQLdb.Connection) -> MySQLdb.cursors.SSCurs
     return connection.cursor(MySQLdb.cursors.SSCursor)
 
 
-def transport(cursor: MySQLdb.cursors.Cursor) -> str:
+def transport(cursor: Any) -> str:
     """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
     cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
     if cursor.fetchone()[1]:

@@ -1,5 +1,6 @@
 """psycopg 3: the calls of the DB-API examples that are this driver's own."""
 
+from typing import Any
 from urllib.parse import SplitResult
 
 import psycopg
@@ -36,7 +37,7 @@ def server_side_cursor(connection: psycopg.Connection) -> psycopg.ServerCursor:
     return connection.cursor(name="orders")
 
 
-def transport(cursor: psycopg.Cursor) -> str:
+def transport(cursor: Any) -> str:
     """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
     cursor.execute("SELECT ssl, inet_server_addr() FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     encrypted, address = cursor.fetchone()

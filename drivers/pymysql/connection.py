@@ -1,5 +1,6 @@
 """PyMySQL: the calls of the DB-API examples that are this driver's own."""
 
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote
 
 import pymysql
@@ -15,6 +16,7 @@ SLEEPING = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATAB
 
 def connect(url: SplitResult, *, autocommit: bool = True) -> pymysql.Connection:
     """Open a connection to the database of `url`; options that the driver takes stand in its query."""
+    options: dict[str, Any] = dict(parse_qsl(url.query))
     return pymysql.connect(
         host=url.hostname,
         port=url.port or 3306,
@@ -22,7 +24,7 @@ def connect(url: SplitResult, *, autocommit: bool = True) -> pymysql.Connection:
         password=unquote(url.password or ""),
         database=url.path.lstrip("/"),
         autocommit=autocommit,
-        **dict(parse_qsl(url.query)),
+        **options,
     )
 
 
@@ -36,7 +38,7 @@ def descriptor(connection: pymysql.Connection) -> int:
 
     PyMySQL 1.2 has no public way to it: `_sock` is the socket, an `ssl.SSLSocket` under TLS.
     """
-    return connection._sock.fileno()
+    return connection._sock.fileno()  # type: ignore[attr-defined]  # not public
 
 
 def transaction_state(connection: pymysql.Connection) -> str:
@@ -55,7 +57,7 @@ def server_side_cursor(connection: pymysql.Connection) -> pymysql.cursors.SSCurs
     return connection.cursor(pymysql.cursors.SSCursor)
 
 
-def transport(cursor: pymysql.cursors.Cursor) -> str:
+def transport(cursor: Any) -> str:
     """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
     cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
     if cursor.fetchone()[1]:
