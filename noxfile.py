@@ -166,3 +166,12 @@ def report(session: nox.Session) -> None:
     """Merge folders of results into one report to look at; after `--`, e.g. `results/* --output FILE.html`."""
     install(session, *groups("harness"))
     session.run("python", "-m", "matrix", "report", *session.posargs)
+
+
+@nox.session(default=False)
+def relay(session: nox.Session) -> None:
+    """Check that cells have the same outcomes with the relay and without it; after `--`, e.g. `--only 'bare/*'`."""
+    install(session, *groups("harness", "django", "sqlalchemy"))
+    for driver in DRIVERS:
+        install_driver(session, driver)
+    session.run("python", "-m", "matrix.relay_check", *session.posargs)
