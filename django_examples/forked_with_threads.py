@@ -5,7 +5,7 @@ child opens its own, and since the thread was busy with it the inherited one is 
 stack refers to in the child stays for ever. It would be otherwise if the threads shared their connection, as they do
 without Django (see drivers/forked_with_threads.py).
 
-Remedies: closed_before_fork, spawned_children
+Remedies: discarded_at_fork, spawned_children
 """
 
 import gc

@@ -7,7 +7,7 @@ PyMySQL has no lock; it sends the child's question and then waits for ever for t
 which the thread held: the answer is still in the socket when the parent asks next, and the parent is handed the child's
 row, without an error.
 
-Remedies: closed_before_fork, spawned_children
+Remedies: discarded_at_fork, spawned_children
 """
 
 import multiprocessing

@@ -5,7 +5,7 @@ not give it to anybody. The child opens its own, and the inherited one is never 
 refers to in the child stays for ever. In the child the pool is one connection smaller, for nobody will return that one.
 It would be otherwise if the threads shared their connection (see drivers/forked_with_threads.py).
 
-Remedies: closed_before_fork, spawned_children
+Remedies: discarded_at_fork, spawned_children
 """
 
 import gc
