@@ -21,7 +21,7 @@ from matrix.cell import BrokenCellError, database_name, obstacle, run_cell
 from matrix.claims import Claim, claims, update
 from matrix.errors import MatrixError
 from matrix.evidence import timeline
-from matrix.judge import OUTCOMES, Run, Verdict, judge, worst
+from matrix.judge import OUTCOMES, Verdict, judge, worst
 from matrix.progress import Progress
 from matrix.servers import Server, Unavailable, observer, running, title
 from matrix.versions import installed, versions
@@ -119,9 +119,7 @@ def run(options: Options) -> Report:
                     report.observations[cell.id] = _observation(cell, verdicts[cell], seen, claim)
     report.seconds = time.monotonic() - began
 
-    for cell, evidence in shown.items():
-        if cell.id in report.observations:
-            report.evidence[cell.id] = timeline(evidence)
+    report.evidence = {cell.id: evidence for cell, evidence in shown.items() if cell.id in report.observations}
     for name, old in earlier.items():
         current = {cell.id for cell in catalogue.cells() if cell.driver == name}
         kept = {key: value for key, value in old.items() if key in current}
@@ -162,8 +160,8 @@ def _run_cells(
     options: Options,
     warden: Warden,
     report: Report,
-) -> tuple[dict[Cell, list[Verdict]], dict[Cell, Run]]:
-    """Run every cell as often as it is to be run; return its verdicts, and its first run with the worst of them."""
+) -> tuple[dict[Cell, list[Verdict]], dict[Cell, dict[str, Any]]]:
+    """Run every cell as often as it is to be run; return its verdicts, and the evidence of its first worst run."""
     tasks: list[Cell] = []
     for cell in chosen:
         if cell.server in servers and obstacle(cell, servers[cell.server]) is None:
@@ -177,7 +175,7 @@ def _run_cells(
         )
     )
     verdicts: dict[Cell, list[Verdict]] = {cell: [] for cell in chosen}
-    shown: dict[Cell, Run] = {}
+    shown: dict[Cell, dict[str, Any]] = {}
     numbers = iter(range(len(tasks)))
     lock = threading.Lock()
     stopping = threading.Event()
@@ -212,10 +210,14 @@ def _run_cells(
             odd = cell not in claimed or verdict.outcome not in claimed[cell].outcomes
             with lock:
                 so_far = [other.outcome for other in verdicts[cell]]
-                if worst([*so_far, verdict.outcome]) not in so_far:
-                    shown[cell] = result
+                worse = worst([*so_far, verdict.outcome]) not in so_far
                 verdicts[cell].append(verdict)
                 report.runs += 1
+            if worse:
+                evidence = timeline(result)
+                with lock:
+                    if verdict.outcome == worst([other.outcome for other in verdicts[cell]]):
+                        shown[cell] = evidence
         except (BrokenCellError, MatrixError, RelayError, OSError) as error:
             if not stopping.is_set():
                 odd = True
