@@ -5,12 +5,11 @@ attributed to a process where the facts leave one possibility, and to nobody whe
 
 * the system names the process that opens a Unix socket; what is said on a connection later can rule openers out;
 * a process can send only on connections it holds: those it opened, and those its parent had open when it was started;
-* a process acts inside its steps, when it starts and when it leaves, and a step that waits for others sends nothing;
-  where nobody was in a step, whoever alone was there and not waiting;
-* a step that works on a connection of its own, such as `connect`, sends on no other;
-* a step that asked and was answered has sent nothing that came after the answer;
+* a process acts in its steps; where nobody was in a step that could have been it, any that was not waiting for others;
+* a step that works on a connection of its own, such as `connect`, sends on no other, but for a goodbye;
+* a look-up that got what it asked for has sent nothing that came after the answer;
 * who has asked waits: until the server says something on that connection, a process without threads sends nothing;
-* who leaves sends no statement, and a step that asks says no goodbye unless it fails;
+* a step that asks says no goodbye unless it fails, and who leaves says nothing else;
 * a statement that names an order, or is answered with its row, belongs to a step about that order;
 * bytes keep their order: after a process has been heard on a connection, nothing comes from those that had left before;
 * the end of a connection (FIN) comes from the last that holds it, and who leaves is not the last while another does.
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from matrix.wire.event import Connection, Event
 
 #: Seconds by which the relay may be late in seeing what a process sent.
-SLACK = 0.02
+SLACK = 0.05
 #: Messages that follow each other on one connection within so many seconds may be parts of one question.
 BURST = 0.002
 
@@ -43,9 +42,9 @@ ASKING = {"look up", "read", "insert", "begin", "commit", "rollback", "ping"}
 #: Steps that work on connections opened in them.
 OWN = {"prepare", "connect", "watch"}
 #: Steps in which a process waits for others or looks at itself, and sends nothing.
-PASSIVE = {"wait", "join", "start", "fork", "transaction state", "meet"}
+PASSIVE = {"wait", "join", "transaction state", "meet"}
 #: Steps in which no process is started.
-_ALONE = ASKING | OWN | PASSIVE - {"start", "fork"}
+_ALONE = ASKING | OWN | PASSIVE
 #: Steps that open a pool, whose threads then open connections at any time.
 _POOLING = {"open"}
 #: What a client says to end a session.
@@ -81,7 +80,8 @@ class Attribution:
 class Step:
     """A step of a process; times are seconds since the epoch, infinite for what was not seen.
 
-    What was sent before its `end` the relay had seen by `seen`.
+    What was sent before its `end` the relay had seen by `seen`. It is `disturbed` where another process asked
+    meanwhile, so that what it was answered may have been for that.
     """
 
     action: str
@@ -91,15 +91,23 @@ class Step:
     end: float = _NEVER
     result: str = ""
     failed: bool = False
+    disturbed: bool = False
     seen: float = _NEVER
 
     @property
     def answered(self) -> bool:
-        """Whether its last bytes were the server's."""
-        return self.action in ASKING | {"connect"} and not self.failed
+        """Whether its last bytes were the server's, and those were for it."""
+        if self.action == "look up":
+            return re.match(rf"order {self.about}\b", self.result) is not None
+        alone = self.action in ASKING and not self.disturbed
+        return (alone or self.action == "connect") and not self.failed
+
+    def under_way(self, at: float) -> bool:
+        """Whether it was going on at a moment."""
+        return self.begin <= at <= self.end
 
     def may_send(self, at: float) -> bool:
-        """Whether bytes that came at a moment may have been sent in this step."""
+        """Whether bytes that came at a moment may have been sent in this step, a little earlier."""
         return self.action not in PASSIVE and self.begin <= at <= (self.end if self.answered else self.seen)
 
     def may_use(self, connection: Connection) -> bool:
@@ -112,13 +120,14 @@ class Process:
     """A process and its steps.
 
     It was started between `started_from` and `started_by`, does not leave before `leaves_from`, and was seen to be gone
-    at `gone`; the relay had seen its last bytes by `seen`.
+    at `gone`; the relay had seen its last bytes by `seen`. A worker of an executor may act before its first step.
     """
 
     name: str
     pid: int
     first: float
     last: float
+    is_worker: bool = False
     started_from: float = -_NEVER
     started_by: float = _NEVER
     leaves_from: float = 0.0
@@ -136,18 +145,23 @@ class Process:
         """When its first thread may have started beside the main one."""
         return min((s.begin for s in self.steps if s.thread or s.action in _POOLING), default=_NEVER)
 
+    @property
+    def pool_from(self) -> float:
+        """When it may have opened a pool, whose threads act outside of the steps."""
+        return min((s.begin for s in self.steps if s.action in _POOLING), default=_NEVER)
+
     def sending(self, at: float) -> list[Step]:
         """Return the steps in which the process may have sent what came at a moment."""
         return [step for step in self.steps if step.may_send(at)]
 
     def starting(self, at: float) -> bool:
-        """Whether the process may have been started and had not said anything yet."""
-        return not self.is_parent and self.started_from <= at <= self.first
+        """Whether the process is a worker that may have been started and had no work yet."""
+        return self.is_worker and self.started_from <= at <= self.first
 
     def idle(self, at: float) -> bool:
         """Whether the process may have existed at a moment, outside of its steps."""
-        exists = self.is_parent or self.started_from <= at <= self.seen
-        return exists and not any(s.action in PASSIVE and s.begin <= at <= s.end for s in self.steps if not s.thread)
+        exists = self.is_parent or self.started_from <= at <= self.gone
+        return exists and not any(s.action in PASSIVE and s.under_way(at) for s in self.steps if not s.thread)
 
     def leaving(self, at: float) -> bool:
         """Whether the process was past its last step and not known to be gone."""
@@ -185,6 +199,7 @@ def processes(lines: Sequence[Line], times: Sequence[float]) -> dict[str, Proces
         for child in children:
             _place(child, parent)
         _see_off(children, parent)
+    _find_disturbed(found.values())
     _wait_for_relay(found.values())
     order = sorted(found, key=lambda name: (name != "parent", [int(n) for n in re.findall(r"\d+", name)]))
     return {name: found[name] for name in order}
@@ -202,6 +217,18 @@ def _place(child: Process, parent: Process) -> None:
             child.started_from = step.end
 
 
+def _find_disturbed(everybody: Iterable[Process]) -> None:
+    """Mark the steps during which another process asked."""
+    asking = [(process, step) for process in everybody for step in process.steps if step.action in ASKING]
+    asking.sort(key=lambda each: each[1].begin)
+    for index, (process, step) in enumerate(asking):
+        for other, later in asking[index + 1 :]:
+            if later.begin > step.end:
+                break
+            if other is not process:
+                step.disturbed = later.disturbed = True
+
+
 def _wait_for_relay(everybody: Iterable[Process]) -> None:
     """Set by when the relay had seen what was sent before a moment.
 
@@ -213,7 +240,7 @@ def _wait_for_relay(everybody: Iterable[Process]) -> None:
         (step.begin, step.end)
         for process in everybody
         for step in process.steps
-        if step.action == "look up" and step.result.startswith("order ")
+        if step.action == "look up" and step.answered
     ]
 
     def seen(at: float) -> float:
@@ -229,10 +256,13 @@ def _see_off(children: Sequence[Process], parent: Process) -> None:
     """Set when each child was gone: when its parent had waited for as many as had said their last by then."""
     waits = [s for s in parent.steps if s.action == "wait" and s.result.startswith(("exit ", "signal "))]
     if any(step.action == "wait" and step.result == "done" for step in parent.steps):
-        # Workers of an executor, which stay as long as any of them is at work.
+        # Workers of an executor, which are there before they have work, and stay as long as any of them is at work.
+        results = [step.end for step in parent.steps if step.action == "wait" and step.result == "done"]
         said = sorted({time for step in parent.steps for time in (step.begin, step.end)})
         for child in children:
             following = next((at for at in said if at > child.last), _NEVER)
+            child.is_worker = True
+            child.started_from = max((end for end in results if end < child.first), default=-_NEVER)
             child.leaves_from = max(each.last for each in children if each.last <= max(following, child.last))
     staying, waited = set(map(id, children)), 0
     for step in sorted(waits, key=lambda step: step.end):
@@ -335,7 +365,11 @@ class _Wire:
         self._known = known
         self._users = users & known.keys()
         self._result = Attribution(Sender(None, "cannot be told"), first_event(connection))
+        # Only PostgreSQL's driver brings a pool with threads. MariaDB's protocol is the one with a greeting.
+        self._may_be_pooled = all(event["name"] != "greeting" for event in connection.events[:3])
+        self._inherited_from = self._first_fork()
         self._units = list(_units(connection, self._result.first))
+        self._openers: set[str] = set()
         self._openers = self._possible_openers()
         self._holders = self._held_by(self._openers)
         self._used: dict[str, float] = {}
@@ -393,14 +427,10 @@ class _Wire:
     def _sender(self, unit: _Unit, waiting: Mapping[str, tuple[_Wire, float]]) -> Sender:
         if undelivered(unit.events[0]):
             return Sender(None, "seen by the relay")
-        able = [self._known[name] for name in self._known if name in self._holders and self._able(unit, name)]
+        able = [process for process in self._known.values() if process.name in self._candidates(unit)]
         if not unit.socket:
             free = [process for process in able if not self._is_waiting(waiting.get(process.name), unit)]
             able = free or able
-        if not able:
-            able = [
-                self._known[name] for name in self._known if name in self._holders and self._known[name].idle(unit.at)
-            ]
         if len(able) == 1:
             return Sender(able[0].name, "nobody else held it" if len(self._holders) == 1 else "only it could")
         for numbers in (unit.asked, unit.answered):
@@ -430,46 +460,85 @@ class _Wire:
             )
         ]
 
-    def _able(self, unit: _Unit, name: str, *, opener: str | None = None) -> bool:
-        """Whether a process may have sent a unit, by what it was doing."""
-        process, at = self._known[name], unit.at
-        opened = self._connection.opened_at
-        steps = [step for step in process.sending(at) if step.may_use(self._connection)]
-        if unit.goodbye and (
-            process.leaving(at)
-            or process.starting(at)
-            or (unit.socket and process.stuck(at))
-            or any(step.action not in ASKING or step.failed for step in steps)
-        ):
+    def _candidates(self, unit: _Unit) -> set[str]:
+        """Return who may have sent a unit: by its steps, else whoever was there and not waiting."""
+        holders = [self._known[name] for name in self._holders if self._inherited(self._known[name], unit.at)]
+        acting = {process.name for process in holders if self._acts(unit, process)}
+        late = {process.name for process in holders if self._is_late(unit, process)}
+        return acting | late if acting else late | self._outside(holders, unit)
+
+    def _outside(self, holders: Iterable[Process], unit: _Unit) -> set[str]:
+        return {process.name for process in holders if process.idle(unit.at)}
+
+    def _inherited(self, process: Process, at: float) -> bool:
+        """Whether a process can have the connection by then: none inherits it before the step that opened it ends."""
+        return process.is_parent or process.name in self._openers or at >= self._inherited_from
+
+    def _acts(self, unit: _Unit, process: Process) -> bool:
+        """Whether a process was in a step that may have sent a unit, or has threads or an initializer that may."""
+        at = unit.at
+        steps = [step for step in process.steps if step.under_way(at) and step.may_send(at)]
+        if self._fits(unit, steps) or process.starting(at):
             return True
-        if unit.goodbye and not unit.sealed:
-            return False
-        own = name in (self._openers if opener is None else {opener})
-        return bool(steps) or (own and process.threads_from <= opened and at <= process.gone)
+        own = process.name in self._openers and self._may_be_pooled
+        return own and process.pool_from <= self._connection.opened_at and at <= process.gone and not unit.goodbye
+
+    def _is_late(self, unit: _Unit, process: Process) -> bool:
+        """Whether the relay may have seen a unit late that a process sent in a step, or when it left."""
+        at = unit.at
+        if unit.goodbye and (process.leaving(at) or (unit.socket and process.stuck(at))):
+            return True
+        return self._fits(unit, [step for step in process.sending(at) if not step.under_way(at)])
+
+    def _fits(self, unit: _Unit, steps: Sequence[Step]) -> bool:
+        """Whether one of some steps may have sent a unit."""
+        using = [step for step in steps if step.may_use(self._connection)]
+        if not unit.goodbye:
+            return bool(using)
+        # A step that connects may replace a connection, and so let go of it.
+        parting = [*using, *(step for step in steps if step.action == "connect")]
+        return any(step.action not in ASKING or step.failed for step in parting) or (unit.sealed and bool(using))
+
+    def _first_fork(self) -> float:
+        """Return when a process can have been started first that inherits the connection from the parent."""
+        opened, parent = self._connection.opened_at, self._known.get("parent")
+        if parent is None or parent.threads_from <= opened:
+            return opened - SLACK
+        return max((s.end for s in parent.steps if s.action in _ALONE and s.under_way(opened)), default=opened)
 
     def _able_to_open(self) -> set[str]:
         at = self._connection.opened_at
-        return {n for n, p in self._known.items() if p.sending(at) or p.threads_from <= at <= p.seen}
+        able = {
+            name
+            for name, process in self._known.items()
+            if process.sending(at)
+            or process.starting(at)
+            or (self._may_be_pooled and process.pool_from <= at <= process.seen)
+        }
+        return able or {name for name, process in self._known.items() if process.idle(at)}
 
     def _possible_openers(self) -> set[str]:
         """Return who can have opened the connection, by what it was doing and by what was sent afterwards."""
         if (pid := self._connection.client_pid) is not None:
             return {name for name, process in self._known.items() if process.pid == pid}
-        at = self._connection.opened_at
-        able = self._able_to_open() or {name for name, process in self._known.items() if process.idle(at)}
+        able = self._able_to_open()
         if len(able) < 2:
             return able
-        fitting = {
-            opener
-            for opener in able
-            if self._users <= self._held_by({opener})
-            and all(
-                any(self._able(unit, name, opener=opener) for name in self._held_by({opener}))
-                for unit in self._units
-                if not undelivered(unit.events[0])
-            )
-        }
+        fitting = {opener for opener in able if self._explains(opener)}
         return fitting or able
+
+    def _explains(self, opener: str) -> bool:
+        """Whether all that was sent and answered on the connection fits one who may have opened it."""
+        held = self._held_by({opener})
+        if not self._users <= held:
+            return False
+        for unit in self._units:
+            if undelivered(unit.events[0]):
+                continue
+            able = {n for n, p in self._known.items() if self._acts(unit, p) or self._is_late(unit, p)}
+            if able and not able & held:
+                return False
+        return True
 
     def _held_by(self, openers: set[str]) -> set[str]:
         """Return who can hold the connection: who opened it and, where that was the parent, children started since."""

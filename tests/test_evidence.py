@@ -228,10 +228,10 @@ def test_once_heard_nothing_comes_from_those_that_had_left_before() -> None:
         "22 child 1 work",
         "23 child 1 work: done",
         "30 parent wait: exit 0",
-        "61 parent look up 1",
-        "64 parent look up 1: raised x.Error: y",
+        "91 parent look up 1",
+        "94 parent look up 1: raised x.Error: y",
     )
-    wire = connection(12, query(62, "SELECT 'x'", 1), event(66, "COM_QUIT"))
+    wire = connection(12, query(92, "SELECT 'x'", 1), event(96, "COM_QUIT"))
     assert sender(told(transcript, wire), "COM_QUIT") == "parent"
 
 
@@ -330,10 +330,10 @@ def test_a_goodbye_is_no_part_of_the_question_that_follows() -> None:
         "22 child 1 close",
         "23 child 1 close: done",
         "30 parent wait: exit 0",
-        "61 parent look up 1",
-        "64 parent look up 1: raised x.Error: y",
+        "91 parent look up 1",
+        "94 parent look up 1: raised x.Error: y",
     )
-    wire = connection(12, event(22.5, "Terminate", exchange=2), query(62, "SELECT 'x'", 2))
+    wire = connection(12, event(22.5, "Terminate", exchange=2), query(92, "SELECT 'x'", 2))
     entries = told(transcript, wire)
     assert sender(entries, "Terminate") == "child 1"
     assert sender(entries, "COM_QUERY") == "parent"
