@@ -434,7 +434,11 @@ class _Wire:
         if len(able) == 1:
             return Sender(able[0].name, "nobody else held it" if len(self._holders) == 1 else "only it could")
         for numbers in (unit.asked, unit.answered):
-            asking = [p for p in able if any(step.about in numbers for step in p.sending(unit.at))]
+            asking = [
+                process
+                for process in able
+                if any(step.about in numbers and step.action in ASKING for step in process.sending(unit.at))
+            ]
             if len(asking) == 1:
                 return Sender(asking[0].name, "the order it asked for")
         if unit.socket and len(last := self._last_to_hold(able, unit.at)) == 1:

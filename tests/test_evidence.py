@@ -519,10 +519,18 @@ _results = st.sampled_from(
 _whos = st.sampled_from(["parent", "child 1", "child 2", "child 17", "parent/reader"])
 _transcripts = st.lists(st.tuples(st.floats(0, 50_000), _whos, _steps, _results), max_size=25)
 _values: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats()
-_details = st.dictionaries(
-    st.sampled_from(["exchange", "text", "rows", "first", "last", "error", "could_be", "encrypted", "columns_count"]),
-    _values,
-    max_size=4,
+_details = st.fixed_dictionaries(
+    {},
+    optional={
+        "exchange": _values,
+        "text": st.text(max_size=9),
+        "rows": st.integers(0, 9),
+        "first": _values,
+        "last": _values,
+        "error": st.sampled_from(["EPIPE", "ECONNRESET"]),
+        "could_be": st.text(max_size=5),
+        "encrypted": st.booleans(),
+    },
 )
 _events = st.builds(
     event,
