@@ -91,7 +91,8 @@ def tests(session: nox.Session) -> None:
     install(session, *groups("harness", "tests", "django", "sqlalchemy"))
     for driver in DRIVERS:
         install_driver(session, driver)
-    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+    # A file's tests share servers and runs, so they stay together in one worker.
+    session.run("python", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

@@ -63,7 +63,7 @@ Handler = Callable[[int], None]
 class _Side:
     """One of the two sockets of a pair."""
 
-    __slots__ = ("connecting", "ended", "gone", "mask", "out", "pair", "peer", "sender", "shut", "sock")
+    __slots__ = ("connecting", "cut", "ended", "gone", "mask", "out", "pair", "peer", "sender", "shut", "sock")
     peer: _Side
     pair: _Pair
 
@@ -74,6 +74,7 @@ class _Side:
         self.ended = False  # its FIN was read
         self.shut = False  # our FIN was sent to it
         self.connecting = False
+        self.cut = False  # the relay ended what it says, because the other side had closed: that end is not its FIN
         self.gone = False  # poll reported a hang-up, and would go on doing so
         self.mask: int | None = None  # poll events it is registered for
 
@@ -392,6 +393,7 @@ class Forwarder:
                 return
             if side.sock.family == side.peer.sock.family == socket.AF_UNIX:
                 # It closed entirely, as poll tells of Unix sockets: what the other side still says gets EPIPE at once.
+                side.peer.cut = True
                 with contextlib.suppress(OSError):
                     side.peer.sock.shutdown(socket.SHUT_RD)
         # What it still has to say is read before its error is met.
@@ -412,7 +414,8 @@ class Forwarder:
             self._forward(side, data, at)
             return
         side.ended = True
-        self._later(side.pair.recorder.note, side.sender, "fin", at)
+        if not side.cut:
+            self._later(side.pair.recorder.note, side.sender, "fin", at)
         self._pass_fin(peer)
         if not side.pair.closed:
             self._watch(side)
