@@ -11,7 +11,8 @@ How near it is to a direct connection:
   when one shuts it down.
 - TCP: a reset becomes a reset. A side that closed entirely looks like one that closed its writing half until
   something is sent to it, as with TCP itself; through the relay its answer, a reset, comes one hop later.
-- Unix sockets tell a full close from a half-close, and both are passed on as what they are.
+- Unix sockets tell a full close from a half-close, and a server's is passed on as what it is. A client's is a
+  half-close to the server, whose own end could not be seen otherwise.
 - Unix sockets have no reset on request. When one side closes with unread data, its peer gets ECONNRESET from
   the kernel; the relay sees and records it, but the other side gets it only if it has sent something that
   the relay has not read. Otherwise it sees an end of file, or EPIPE when it writes.
@@ -391,8 +392,8 @@ class Forwarder:
             if code:  # a reset after its FIN
                 self._broken(side, errno.errorcode.get(code, str(code)))
                 return
-            if side.sock.family == side.peer.sock.family == socket.AF_UNIX:
-                # It closed entirely, as poll tells of Unix sockets: what the other side still says gets EPIPE at once.
+            if side.sender == "server" and side.sock.family == side.peer.sock.family == socket.AF_UNIX:
+                # It closed entirely, as poll tells of Unix sockets: what the client still says gets EPIPE at once.
                 side.peer.cut = True
                 with contextlib.suppress(OSError):
                     side.peer.sock.shutdown(socket.SHUT_RD)
