@@ -394,7 +394,7 @@ class Forwarder:
                 return
             if side.sender == "server" and side.sock.family == side.peer.sock.family == socket.AF_UNIX:
                 # It closed entirely, as poll tells of Unix sockets: what the client still says gets EPIPE at once.
-                side.peer.cut = True
+                side.peer.cut = not _has_ended(side.peer.sock)
                 with contextlib.suppress(OSError):
                     side.peer.sock.shutdown(socket.SHUT_RD)
         # What it still has to say is read before its error is met.
@@ -529,6 +529,14 @@ def _bind_in(sock: socket.socket, folder: Path, family: str) -> tuple[Path, int 
         else:
             return path, port
     raise OSError(errno.EADDRINUSE, f"{folder} is full of sockets")
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    """Whether the other end has closed, and nothing that it said before is left to be read."""
+    try:
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except OSError:
+        return False
 
 
 def _peer_pid(sock: socket.socket) -> int | None:
