@@ -29,7 +29,7 @@ def start_worker(work, *args):
 
 
 def suspended_child():
-    look_up(101, seconds=0.3)
+    look_up(101, seconds=1.0)
 
 
 def child(number):

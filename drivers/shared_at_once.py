@@ -29,7 +29,7 @@ def start_worker(work, *args):
 
 
 def suspended_child(inherited):
-    look_up(inherited, 101, seconds=0.3)
+    look_up(inherited, 101, seconds=1.0)
 
 
 def child(inherited, number):

@@ -32,7 +32,7 @@ def start_worker(work, *args):
 
 
 def suspended_child(engine):
-    look_up(engine, 101, seconds=0.3)
+    look_up(engine, 101, seconds=1.0)
 
 
 def child(engine, number):
