@@ -179,11 +179,18 @@ def _shared_sessions(processes: list[list[Line]]) -> set[int]:
     return {session for session, count in used.items() if count > 1}
 
 
+#: Steps in which the parent starts children: what it is answered after them is after the fork, whoever speaks first.
+_FORKS = ("fork", "start")
+
+
 def _parent_sessions(lines: list[Line]) -> tuple[set[int], set[int]]:
-    """Return the parent's sessions before any child said a word, and those of its answers after."""
-    first_child = next((index for index, line in enumerate(lines) if line.who != "parent"), len(lines))
-    before = {line.session for line in lines[:first_child] if line.who == "parent" and line.session is not None}
-    after = {line.session for line in lines[first_child:] if line.who == "parent" and line.session is not None}
+    """Return the parent's sessions before it started a child or a child said a word, and those of its answers after."""
+    turn = next(
+        (index for index, line in enumerate(lines) if line.who != "parent" or line.action in _FORKS),
+        len(lines),
+    )
+    before = {line.session for line in lines[:turn] if line.who == "parent" and line.session is not None}
+    after = {line.session for line in lines[turn:] if line.who == "parent" and line.session is not None}
     return before, after
 
 

@@ -87,6 +87,11 @@ def test_a_parent_that_used_several_sessions_before_keeps_them() -> None:
     assert judge(run(*lines)).outcome == "works"
 
 
+def test_a_parent_that_asks_before_its_child_says_a_word_asks_after_the_fork() -> None:
+    lines = [ASKED, "parent fork: done", "parent look up 2: order 2, session 9", OWN]
+    assert judge(run(*lines)).outcome == "new session"
+
+
 def test_everything_that_was_seen_is_kept() -> None:
     verdict = judge(
         run(ASKED, "child 1 look up 101: order 2, session 7", "parent look up 2: raised x.Error: y", sessions_after=2)
