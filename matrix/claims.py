@@ -87,10 +87,12 @@ def reasons(root: Path = ROOT) -> dict[str, dict[str, Any]]:
     return read_toml(root / "matrix" / "reasons.toml", _REASONS)
 
 
-def claims(driver: str, root: Path = ROOT) -> dict[Cell, Claim]:
+def claims(driver: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[Cell, Claim]:
     """Return the claim of each of a driver's cells; a cell without one is not in it.
 
     Raises MatrixError, with file and line, for a table that names no cell, an unknown outcome or an unknown reason.
+    With `reviewed` false, claims that wait for their reason are taken as they stand, and those of cells that are no more
+    are left out: what `--update` starts from.
     """
     path = root / "drivers" / driver / "expected.toml"
     if not path.exists():
@@ -107,12 +109,14 @@ def claims(driver: str, root: Path = ROOT) -> dict[Cell, Claim]:
     for key in sorted(data, key=lambda key: key.count("/")):
         where = f"{path.relative_to(root)}, line {line_of(text, key)}"
         if key not in by_key:
+            if not reviewed:
+                continue
             raise MatrixError(
                 f'{where}: no cell of {driver} is called "{key}"; a claim is named <stack>/<example>/<server>'
                 " or <stack>/<example>/<server>/<transport>"
             )
         table = data[key]
-        if table["reason"] not in reasons(root):
+        if reviewed and table["reason"] not in reasons(root):
             known = (
                 "write the reason that a person found"
                 if table["reason"] == UNREVIEWED
@@ -132,7 +136,7 @@ def update(driver: str, observed: Mapping[Cell, tuple[str, ...]], root: Path = R
     left to be reviewed, which fails until a person has named it. Raises MatrixError where the file cannot be written.
     """
     path = root / "drivers" / driver / "expected.toml"
-    old = _lenient(driver, root)
+    old = claims(driver, root, reviewed=False)
     new: dict[Cell, Claim] = {}
     for cell in (cell for cell in cells(root) if cell.driver == driver):
         claim = old.get(cell)
@@ -162,26 +166,6 @@ _HEADER = """\
 # A list of outcomes is a race: any of them may be seen. Reasons are explained in matrix/reasons.toml.
 # `nox -s matrix -- --update` rewrites outcomes from a run for review; reasons are written by people.
 """
-
-
-def _lenient(driver: str, root: Path) -> dict[Cell, Claim]:
-    """Return the claims as they stand, reviewed or not."""
-    path = root / "drivers" / driver / "expected.toml"
-    if not path.exists():
-        return {}
-    data = read_toml(path, _CLAIMS)
-    found: dict[Cell, Claim] = {}
-    for key in sorted(data, key=lambda key: key.count("/")):
-        outcome = data[key]["outcome"]
-        claim = Claim(
-            tuple([outcome] if isinstance(outcome, str) else outcome),
-            data[key]["reason"],
-            data[key].get("note", ""),
-        )
-        for cell in cells(root):
-            if cell.driver == driver and key in (_key(cell), f"{_key(cell)}/{cell.transport}"):
-                found[cell] = claim
-    return found
 
 
 def _key(cell: Cell) -> str:
