@@ -91,8 +91,8 @@ def claims(driver: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[Cel
     """Return the claim of each of a driver's cells; a cell without one is not in it.
 
     Raises MatrixError, with file and line, for a table that names no cell, an unknown outcome or an unknown reason.
-    With `reviewed` false, claims that wait for their reason are taken as they stand, and those of cells that are no more
-    are left out: what `--update` starts from.
+    With `reviewed` false, claims that wait for their reason are taken as they stand, and those of cells that are no
+    more are left out: what `--update` starts from.
     """
     path = root / "drivers" / driver / "expected.toml"
     if not path.exists():
