@@ -100,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--direct", action="store_true", help="connect directly, not through the relay that records the wire"
     )
+    add.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start an interpreter for every cell, not copies of one that has imported the driver and ORM; slower",
+    )
     reporting.add_options(add)
     add.add_argument(
         "--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS
@@ -180,6 +185,7 @@ def _run(options: argparse.Namespace) -> int:
             jobs=options.jobs,
             deadline=options.deadline,
             direct=options.direct,
+            fresh=options.fresh,
         )
     )
     outputs = reporting.Outputs.of(options)

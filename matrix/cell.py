@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.catalogue import ROOT
-from matrix.execute import execute
+from matrix.execute import execute, start
 from matrix.judge import Run
 from matrix.servers import said
 from matrix.transcript import parse
@@ -18,7 +18,7 @@ from matrix.wire.relay import Address
 
 if TYPE_CHECKING:
     from matrix.catalogue import Cell, Driver
-    from matrix.execute import Execution, Groups
+    from matrix.execute import Execution, Groups, Start
     from matrix.servers import Observer, Server, Session
     from matrix.transcript import Line
     from matrix.wire.event import Connection
@@ -59,12 +59,14 @@ def run_cell(
     environ: dict[str, str],
     relay: Relay | None = None,
     folder: Path | None = None,
+    start: Start = start,
 ) -> Run:
     """Run a cell's example in a new database and return what is known of it; the database is dropped again.
 
     With a `relay` the program talks to the server through it, and what went over the wire is part of what is returned;
-    `folder` is where its Unix sockets are made. Raises BrokenCellError where the program printed no transcript,
-    failed by itself, or did not use the transport of the cell; MatrixError where the server does not answer any more.
+    `folder` is where its Unix sockets are made. `start` starts the program. Raises BrokenCellError where the program
+    printed no transcript, failed by itself, or did not use the transport of the cell; MatrixError where the server does
+    not answer any more.
     """
     observer.create_database(database)
     try:
@@ -86,6 +88,7 @@ def run_cell(
                 groups=groups,
                 mark=database,
                 watch=views.look,
+                start=start,
             )
             ended = time.time()
             after = _sessions_left(views)

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from matrix.preloaded import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import IO
 
-#: The variable that marks a cell's processes, so that those that left their group are found too.
+#: The variable that marks a cell's processes, so that those that left their group are found too. What a preloaded
+#: interpreter forks has, as far as the kernel shows, the environment of the interpreter: there the name is the mark.
 MARK = "MATRIX_CELL"
 #: Seconds a program may take to print its first line: interpreter, imports and a busy machine.
 STARTUP = 30.0
@@ -25,6 +29,35 @@ STARTUP = 30.0
 GRACE = 0.5
 #: Bytes of output that are kept; a program that prints more is a broken one.
 OUTPUT_LIMIT = 4_000_000
+
+
+class Process(Protocol):
+    """A program that was started, as `subprocess.Popen` describes it."""
+
+    pid: int
+    returncode: int | None
+
+    # Properties, for a plain attribute would have to take whatever is assigned to it.
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """What it prints."""
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """What it prints of errors."""
+
+    def poll(self) -> int | None:
+        """Return its exit status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, at most `timeout` seconds, and return its exit status."""
+
+
+class Start(Protocol):
+    """Starts a program in a session of its own, its output in pipes."""
+
+    def __call__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: str) -> Process:
+        """Start it; raise OSError where that is not possible."""
 
 
 class Groups(Protocol):
@@ -63,6 +96,19 @@ class Execution:
             return f"SIG{-self.returncode}"
 
 
+def start(command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: str) -> Process:
+    """Start a program as `subprocess` does."""
+    return subprocess.Popen(
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 def execute(
     command: Sequence[str],
     *,
@@ -73,26 +119,19 @@ def execute(
     mark: str,
     startup: float = STARTUP,
     watch: Callable[[bytes], None] | None = None,
+    start: Start = start,
 ) -> Execution:
     """Run a program in a session of its own and return what it printed and how it ended.
 
     `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; before its
     first line it has `startup` seconds, and in all no more than ten deadlines beyond that. Then its whole process
-    group is killed. `watch` is given each piece of output as it comes. When this
+    group is killed. `watch` is given each piece of output as it comes. `start` starts the program. When this
     returns, no process of the program is left, its pipes are closed, and every orphan that
     the program made is reaped. Raises OSError where the program cannot be started.
     """
     _adopt_orphans()
     began = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        env={**env, MARK: mark},
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = start(command, {**env, MARK: mark}, cwd, mark)
     groups.watch_group(process.pid)
     try:
         output, errors, timed_out = _read(process, deadline, startup, watch)
@@ -112,7 +151,7 @@ def execute(
 
 
 def _read(
-    process: subprocess.Popen[bytes], deadline: float, startup: float, watch: Callable[[bytes], None] | None
+    process: Process, deadline: float, startup: float, watch: Callable[[bytes], None] | None
 ) -> tuple[bytes, bytes, bool]:
     """Read both pipes until the program has ended, or has been silent for too long (then the third value is true)."""
     assert process.stdout is not None
@@ -159,7 +198,7 @@ def _read(
     return bytes(output), bytes(buffers[process.stderr.fileno()]), False
 
 
-def _end_of(process: subprocess.Popen[bytes], stack: contextlib.ExitStack) -> int | None:
+def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:
     """Return a descriptor that becomes readable when the program ends, None where the system has none."""
     if not hasattr(os, "pidfd_open"):
         return None
@@ -171,7 +210,7 @@ def _end_of(process: subprocess.Popen[bytes], stack: contextlib.ExitStack) -> in
     return descriptor
 
 
-def _end(process: subprocess.Popen[bytes], mark: str) -> int:
+def _end(process: Process, mark: str) -> int:
     """Kill what is left of a program, reap it, and return how many processes had to be killed after its end.
 
     Those that leave by themselves when the program has gone, such as its fork server, may do so first.
@@ -211,8 +250,8 @@ def _reap(pids: set[int]) -> set[int]:
 def _orphans(group: int, mark: str) -> set[int]:
     """Return the adopted children of this process that belong to a cell, dead ones included."""
     found = set()
-    for pid, (_, pgrp, state) in _children().items():
-        if pgrp == group or (state != "Z" and _has_mark(pid, mark)):
+    for pid, (name, pgrp, state) in _children().items():
+        if pgrp == group or name == name_of(mark) or (state != "Z" and _has_mark(pid, mark)):
             found.add(pid)
     return found
 
@@ -225,8 +264,8 @@ def _has_mark(pid: int, mark: str) -> bool:
     return f"{MARK}={mark}".encode() in environ.split(b"\0")
 
 
-def _children() -> dict[int, tuple[int, int, str]]:
-    """Return this process's children as the kernel lists them: pid to (parent, group, state). Empty outside Linux."""
+def _children() -> dict[int, tuple[str, int, str]]:
+    """Return this process's children as the kernel lists them: pid to (name, group, state). Empty outside Linux."""
     found = {}
     for path in Path("/proc/self/task").glob("*/children"):
         try:
@@ -235,10 +274,11 @@ def _children() -> dict[int, tuple[int, int, str]]:
             continue
         for pid in map(int, pids):
             try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
             except OSError:
                 continue
-            found[pid] = (int(fields[1]), int(fields[2]), fields[0])
+            fields = after.split()
+            found[pid] = (before.partition("(")[2], int(fields[2]), fields[0])
     return found
 
 

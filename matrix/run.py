@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue, observations
 from matrix.catalogue import ROOT, Cell
-from matrix.cell import BrokenCellError, database_name, obstacle, run_cell
+from matrix.cell import BrokenCellError, clean_environ, database_name, obstacle, run_cell
 from matrix.claims import Claim, claims, update
 from matrix.errors import MatrixError
 from matrix.evidence import timeline
+from matrix.execute import start
 from matrix.judge import OUTCOMES, Verdict, judge, worst
+from matrix.preloaded import Interpreters, modules, possible
 from matrix.progress import Progress
 from matrix.servers import Server, Unavailable, observer, running, title
 from matrix.versions import installed, versions
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from matrix.catalogue import Driver
+    from matrix.execute import Start
     from matrix.servers import Observer
 
 #: Seconds of silence after which a program counts as hanging.
@@ -52,6 +55,7 @@ class Options:
     jobs: int = 0
     deadline: float = DEADLINE
     direct: bool = False
+    fresh: bool = False
 
 
 @dataclass
@@ -175,6 +179,12 @@ def _run_cells(
     environ = warden.environ()
     relay: Relay | None = None
 
+    def starts(cell: Cell) -> Start:
+        """Return what starts a cell's example."""
+        if options.fresh or not possible():
+            return start
+        return interpreters.of(modules(cell.stack, drivers[cell.driver].import_name, cell.server)).start
+
     def work(cell: Cell) -> None:
         if stopping.is_set():
             return
@@ -195,6 +205,7 @@ def _run_cells(
                 environ=environ,
                 relay=relay,
                 folder=folder,
+                start=starts(cell),
             )
             verdict = judge(result)
             odd = cell not in claimed or verdict.outcome not in claimed[cell].outcomes
@@ -221,6 +232,7 @@ def _run_cells(
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(len(tasks)))
         folder = stack.enter_context(_folder(warden))
+        interpreters = stack.enter_context(Interpreters(cwd=ROOT, env=clean_environ(environ), groups=groups))
         if not options.direct:
             relay = stack.enter_context(Relay())
         for _ in range(jobs):

@@ -1,0 +1,290 @@
+"""Starts examples in copies of an interpreter that has imported their driver and ORM already.
+
+Importing takes most of an example's time: more than its database work, and much more than its forks. So the
+run keeps, for each stack and driver, one interpreter that has imported what the examples of that stack import from
+elsewhere, and nothing of ours. For each cell it forks, and the copy does what ``python -m <example>`` does from there
+on: the same ``__main__``, the same arguments, the same end of the interpreter. No connection, thread or
+descriptor comes with the copy: what an example imports opens none. `matrix run --fresh` starts an interpreter for
+each cell instead, as a reader would.
+
+The copy is forked twice, so that it becomes a child of the run, which adopts orphans (`matrix.execute`); that is
+possible on Linux only.
+
+This file is started as a program by its path too, and so imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import select
+import socket
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import IO, Self
+
+    from matrix.execute import Groups
+
+#: Seconds that an interpreter may take to start, and to fork.
+PATIENCE = 30.0
+#: Bytes of a request: an environment has to fit.
+_REQUEST = 1 << 20
+
+#: What all helpers import of the standard library, beside what this file imports.
+_STANDARD = ("datetime", "multiprocessing.popen_fork", "multiprocessing.util", "pathlib", "signal", "tomllib")
+#: What an ORM imports when it is first used. Nothing that imports a driver by itself: Django's backend for MySQL takes
+#: whatever `MySQLdb` is there when it is imported, and which one that is, is for the example's settings to say.
+_STACK = {
+    "bare": (),
+    "django": (
+        "django.core.management.commands.migrate",
+        "django.db.backends.base.base",
+        "django.db.models",
+        "django.views.debug",
+    ),
+    "sqlalchemy": ("sqlalchemy.orm",),
+}
+_DIALECT = {
+    "sqlalchemy": {
+        "mariadb": "sqlalchemy.dialects.mysql",
+        "mysql": "sqlalchemy.dialects.mysql",
+        "postgresql": "sqlalchemy.dialects.postgresql",
+    },
+}
+
+
+def modules(stack: str, driver: str, server: str) -> tuple[str, ...]:
+    """Return what to import for a stack's examples, in the order in which they would: `driver` is its import name."""
+    dialect = _DIALECT.get(stack, {}).get(server)
+    return (*_STANDARD, driver, *_STACK.get(stack, ()), *([dialect] if dialect else []))
+
+
+def possible() -> bool:
+    """Whether this system lets the run adopt what an interpreter forks."""
+    return sys.platform == "linux"
+
+
+class Interpreter:
+    """One preloaded interpreter, started when it is first needed; safe to use from several threads."""
+
+    def __init__(self, names: Sequence[str], *, cwd: Path, env: Mapping[str, str], groups: Groups) -> None:
+        self._names, self._cwd, self._env, self._groups = names, cwd, env, groups
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def start(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: str) -> Program:
+        """Start `python -m MODULE` in a copy of the interpreter: a session of its own, pipes for what it prints.
+
+        `mark` becomes the copy's name (as `ps` shows it), cut to what the kernel keeps. Raises OSError where the
+        interpreter has ended or does not answer.
+        """
+        python, option, module = command
+        if (python, option, cwd) != (sys.executable, "-m", self._cwd):
+            raise ValueError(f"a preloaded interpreter cannot run {command} in {cwd}")
+        request = json.dumps({"module": module, "env": dict(env), "name": name_of(mark)}).encode()
+        with contextlib.ExitStack() as stack:
+            output, write_output = _pipe(stack)
+            errors, write_errors = _pipe(stack)
+            with self._lock:
+                answers = self._connect()
+                try:
+                    socket.send_fds(answers, [request], [write_output, write_errors])
+                    answer = answers.recv(64)
+                except OSError:  # it ended, or does not answer in time
+                    answer = b""
+                if not answer:
+                    self._stop()
+                    raise OSError("the preloaded interpreter ended; --fresh does without")
+            os.close(write_output)
+            os.close(write_errors)
+            stack.pop_all()
+        return Program(int(answer), open(output, "rb"), open(errors, "rb"))  # noqa: PTH123 - by descriptor
+
+    def close(self) -> None:
+        """End the interpreter; copies that run go on."""
+        with self._lock:
+            self._stop()
+
+    def _connect(self) -> socket.socket:
+        if self._socket is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.settimeout(PATIENCE)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST)
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, str(Path(__file__).resolve()), *self._names],
+                    env=dict(self._env),
+                    cwd=self._cwd,
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            self._groups.watch_group(self._process.pid)
+            self._socket = ours
+        return self._socket
+
+    def _stop(self) -> None:
+        if self._socket is not None and self._process is not None:
+            self._socket.close()
+            try:
+                self._process.wait(1)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._groups.release_group(self._process.pid)
+        self._socket = self._process = None
+
+
+class Program:
+    """A program that a preloaded interpreter forked: what `matrix.execute` needs of `subprocess.Popen`."""
+
+    def __init__(self, pid: int, stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        self.pid, self.stdout, self.stderr = pid, stdout, stderr
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit status, negative for a signal, or None while the program runs."""
+        return self._reap(os.WNOHANG)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status once the program has ended.
+
+        Raises `subprocess.TimeoutExpired` where it has not after `timeout` seconds.
+        """
+        if timeout is not None and self.poll() is None and not self._ends_within(timeout):
+            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        status = self._reap(0)
+        assert status is not None
+        return status
+
+    def _ends_within(self, seconds: float) -> bool:
+        descriptor = os.pidfd_open(self.pid)
+        try:
+            return bool(select.select([descriptor], [], [], seconds)[0])
+        finally:
+            os.close(descriptor)
+
+    def _reap(self, options: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
+class Interpreters:
+    """The preloaded interpreters of a run, one for each list of modules; a context manager."""
+
+    def __init__(self, *, cwd: Path, env: Mapping[str, str], groups: Groups) -> None:
+        self._cwd, self._env, self._groups = cwd, env, groups
+        self._lock = threading.Lock()
+        self._all: dict[tuple[str, ...], Interpreter] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for interpreter in self._all.values():
+            interpreter.close()
+
+    def of(self, names: tuple[str, ...]) -> Interpreter:
+        """Return the interpreter that has imported these modules, as far as they are installed."""
+        with self._lock:
+            if names not in self._all:
+                self._all[names] = Interpreter(names, cwd=self._cwd, env=self._env, groups=self._groups)
+            return self._all[names]
+
+
+def name_of(mark: str) -> str:
+    """Return the name of the processes that bear a mark: its last 15 characters, which is what the kernel keeps."""
+    return mark[-15:]
+
+
+def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Make a pipe, both ends of which are closed with `stack`."""
+    reader, writer = os.pipe()
+    for descriptor in (reader, writer):
+        stack.callback(_close, descriptor)
+    return reader, writer
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
+# The interpreter itself.
+
+
+def _preload(names: Sequence[str]) -> None:
+    """Import what there is of some modules; what is not there, the example will say."""
+    for name in names:
+        # Whatever an import may raise, it is the example's to meet: it imports the same, and prints what happens.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def _serve(requests: socket.socket) -> tuple[str, dict[str, str], str, list[int]] | None:
+    """Fork for each request; return the request in the copy, and None in the interpreter when there are no more."""
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(requests, _REQUEST, 2)
+        if not request:
+            return None
+        reader, writer = os.pipe()
+        if between := os.fork():
+            os.close(writer)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            os.waitpid(between, 0)  # from now on, the copy is the run's
+            with open(reader, "rb") as file:  # noqa: PTH123 - by descriptor
+                requests.send(file.read())
+            continue
+        if copy := os.fork():
+            os.write(writer, str(copy).encode())
+            os._exit(0)
+        os.close(reader)
+        os.close(writer)
+        asked = json.loads(request)
+        return asked["module"], asked["env"], asked["name"], descriptors
+
+
+def _become(module: str, env: dict[str, str], name: str, descriptors: list[int]) -> None:
+    """Do in this process what `python -m module` does."""
+    os.setsid()
+    with open("/proc/self/comm", "w") as file:  # noqa: PTH123 - it is no ordinary file
+        file.write(name)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, standard in zip([nothing, *descriptors], (0, 1, 2), strict=True):
+        if descriptor != standard:
+            os.dup2(descriptor, standard)
+            os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(env)
+    main = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = main
+    sys.argv[:] = ["-m"]
+    # What `python -m` itself calls; public `runpy.run_module` would undo everything before the interpreter ends, and
+    # how an example's objects go at the end of the interpreter is part of what is looked at.
+    runpy._run_module_as_main(module)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path.cwd())
+    _preload(sys.argv[1:])
+    with socket.socket(fileno=0) as _requests:
+        _request = _serve(_requests)
+    if _request:
+        _become(*_request)

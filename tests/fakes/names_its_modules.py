@@ -1,0 +1,5 @@
+"""Says which modules it was started with."""
+
+import sys
+
+print(*sorted(sys.modules))

@@ -1,0 +1,145 @@
+"""Copies of a preloaded interpreter: a program must not be able to tell that it runs in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from matrix.catalogue import cells, drivers
+from matrix.execute import MARK, Execution, Start, execute, start
+from matrix.preloaded import Interpreters, modules
+from tests.test_execute import FAKES, NoGroups, alive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
+PRELOADED = modules("bare", "decimal", "mariadb")
+
+
+@pytest.fixture(scope="module")
+def interpreters() -> Iterator[Interpreters]:
+    with Interpreters(cwd=FAKES, env=dict(os.environ), groups=NoGroups()) as opened:
+        yield opened
+
+
+def run(fake: str, start: Start, *, deadline: float = 5, mark: str | None = None, **environ: str) -> Execution:
+    return execute(
+        [sys.executable, "-m", fake],
+        env={**os.environ, **environ},
+        cwd=FAKES,
+        deadline=deadline,
+        groups=NoGroups(),
+        mark=mark or uuid.uuid4().hex,
+        start=start,
+    )
+
+
+def said(execution: Execution) -> dict[str, Any]:
+    """Return what `describes_itself` said, without what differs from run to run."""
+    about: dict[str, Any] = json.loads(execution.output.splitlines()[0])
+    del about["environ"][MARK]
+    return about
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
+def test_a_program_sees_what_it_would_see_by_itself(interpreters: Interpreters, how: str) -> None:
+    fresh = run("describes_itself", start, START=how)
+    copy = run("describes_itself", interpreters.of(PRELOADED).start, START=how)
+    assert said(copy) == said(fresh)
+    assert said(copy)["orphan of the run's"] == os.getpid()
+    assert copy.output.splitlines()[1:] == fresh.output.splitlines()[1:]
+    assert (copy.returncode, copy.left_behind) == (0, 0)
+
+
+@pytest.mark.parametrize("ends", ["by a signal", "with a status", "with a message", "with an exception", "at once"])
+def test_a_program_ends_as_it_would_by_itself(interpreters: Interpreters, ends: str) -> None:
+    fresh = run("describes_itself", start, ENDS=ends)
+    copy = run("describes_itself", interpreters.of(PRELOADED).start, ENDS=ends)
+    assert (copy.returncode, copy.signal) == (fresh.returncode, fresh.signal)
+    assert copy.returncode != 0
+    assert copy.output.splitlines()[1:] == fresh.output.splitlines()[1:]
+    assert copy.errors.splitlines()[-1:] == fresh.errors.splitlines()[-1:]
+
+
+def test_a_program_that_hangs_is_killed(interpreters: Interpreters) -> None:
+    execution = run("hangs", interpreters.of(PRELOADED).start, deadline=0.3)
+    assert execution.timed_out
+    assert execution.returncode is None
+
+
+def test_a_daemon_that_executes_nothing_is_found(interpreters: Interpreters) -> None:
+    execution = run("leaves_a_quiet_daemon", interpreters.of(PRELOADED).start)
+    assert execution.left_behind == 1
+    assert not alive(int(execution.output))
+
+
+def test_an_unknown_module_is_the_programs_own_failure(interpreters: Interpreters) -> None:
+    execution = run("no_such_fake", interpreters.of(PRELOADED).start)
+    assert execution.returncode == 1
+    assert "No module named no_such_fake" in execution.errors
+
+
+def test_what_cannot_be_imported_is_left_to_the_program(interpreters: Interpreters) -> None:
+    execution = run("works", interpreters.of(("no_such_module_anywhere", "decimal")).start)
+    assert execution.returncode == 0
+    assert {"decimal"} <= set(run("names_its_modules", interpreters.of(("nowhere", "decimal")).start).output.split())
+
+
+def test_an_interpreter_that_was_killed_says_so_and_is_replaced(interpreters: Interpreters) -> None:
+    interpreter = interpreters.of(("json",))
+    run("works", interpreter.start)
+    process = interpreter._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    with pytest.raises(OSError, match="preloaded interpreter"):
+        run("works", interpreter.start)
+    assert run("works", interpreter.start).returncode == 0
+
+
+def test_an_interpreter_ends_with_the_run_however_that_ends(tmp_path: Path) -> None:
+    program = (
+        "import os, time\n"
+        "from matrix.preloaded import Interpreters\n"
+        "from tests.test_execute import FAKES, NoGroups\n"
+        "from tests.test_preloaded import run\n"
+        "with Interpreters(cwd=FAKES, env=dict(os.environ), groups=NoGroups()) as all:\n"
+        "    run('works', all.of(('json',)).start)\n"
+        "    print(all.of(('json',))._process.pid, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    root = Path(__file__).parent.parent
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root, text=True) as runner:
+        assert runner.stdout is not None
+        pid = int(runner.stdout.readline())
+        assert alive(pid)
+        runner.send_signal(signal.SIGKILL)
+    until = time.monotonic() + 10
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not alive(pid)
+
+
+KINDS = sorted({(cell.stack, cell.driver, cell.server) for cell in cells()})
+
+
+@pytest.mark.parametrize(("stack", "driver", "server"), KINDS, ids=map("/".join, KINDS))
+def test_no_other_driver_and_nothing_of_ours_is_imported(
+    interpreters: Interpreters, stack: str, driver: str, server: str
+) -> None:
+    names = modules(stack, drivers()[driver].import_name, server)
+    seen = {name.partition(".")[0] for name in run("names_its_modules", interpreters.of(names).start).output.split()}
+    imports = {each.import_name for each in drivers().values()}
+    assert seen & imports == {drivers()[driver].import_name}
+    assert not seen & {"matrix", "drivers", "django_examples", "sqlalchemy_examples"}
+    assert {"bare": "multiprocessing"}.get(stack, stack) in seen
