@@ -12,7 +12,7 @@ import gc
 import multiprocessing
 import threading
 
-from django_examples.helper import look_up, prepare, step, wait_for, wait_until_asked
+from django_examples.helper import hold_answers, look_up, prepare, release_answer, step, wait_for, wait_until_asked
 
 # The pattern.
 
@@ -36,7 +36,7 @@ def start_worker(work, *args):
 
 def report():
     look_up(1)
-    look_up(2, seconds=0.5)
+    look_up(2, held=True)
     look_up(3)
 
 
@@ -47,10 +47,11 @@ def child():
 
 def main():
     prepare()
+    holder = hold_answers()
     thread = start_thread(report)
-    wait_until_asked()
-    worker = start_worker(child)
-    wait_for(worker)
+    wait_until_asked(holder)
+    wait_for(start_worker(child))
+    release_answer(holder)
     thread.join()
 
 

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -51,30 +52,30 @@ class ServerSession(models.Func):
         return "pg_backend_pid()", []
 
 
-class Sleep(models.Func):
-    """Keep the server busy for some seconds."""
+class Held(models.Func):
+    """What a query is annotated with to be answered only once nobody holds answers back."""
 
     output_field = models.TextField()
 
-    def as_mysql(self, compiler: Any, connection: Any) -> Any:
+    def as_mysql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         """Compile for MySQL and MariaDB."""
-        return super().as_sql(compiler, connection, function="SLEEP")
+        return "GET_LOCK(DATABASE(), 60) AND RELEASE_LOCK(DATABASE())", []
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         """Compile for PostgreSQL."""
-        return super().as_sql(compiler, connection, function="pg_sleep")
+        return "pg_advisory_xact_lock(1)", []
 
 
-def look_up(number: int, using: str = DEFAULT_DB_ALIAS, *, seconds: float = 0) -> int | None:
+def look_up(number: int, using: str = DEFAULT_DB_ALIAS, *, held: bool = False) -> int | None:
     """Ask for one order and return the number of the order that came back.
 
-    A question of some `seconds` keeps the server busy for so long.
+    The answer to a `held` question stays on the server until it is released.
     """
 
     def ask() -> Order | None:
         orders = Order.objects.using(using).annotate(session=ServerSession())
-        if seconds:
-            orders = orders.annotate(pause=Sleep(models.Value(seconds)))
+        if held:
+            orders = orders.annotate(held=Held())
         return orders.filter(pk=number).first()
 
     return step("look up", ask, about=number, result=_answer)
@@ -85,22 +86,65 @@ def read(rows: Iterator[Any], number: int) -> int | None:
     return step("read", next, rows, about=number, result=_answer)
 
 
-def wait_until_asked() -> None:
-    """Wait until the server is busy with somebody's slow question; it is asked on a connection of its own."""
+def hold_answers() -> Any:
+    """Have the server hold back its answers to `held` questions, and return the connection that sees to it."""
+
+    def hold() -> Any:
+        holder = connections.create_connection(DEFAULT_DB_ALIAS)
+        with holder.cursor() as cursor:
+            cursor.execute(_hold(holder))
+        return holder
+
+    return step("hold answers", hold)
+
+
+def wait_until_asked(holder: Any) -> None:
+    """Wait until somebody's answer is held."""
 
     def watch() -> None:
-        own = connections.create_connection(DEFAULT_DB_ALIAS)
-        query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep'"
-        if own.vendor == "postgresql":
-            query = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_catalog AND wait_event = 'PgSleep'"
-        with own.cursor() as cursor:
-            busy = 0
-            while not busy:
-                cursor.execute(query)
-                (busy,) = cursor.fetchone()
-        own.close()
+        while not _sessions(holder)[0]:
+            time.sleep(0.002)
 
     step("watch", watch)
+
+
+def release_answer(holder: Any) -> None:
+    """Let one held answer go, as soon as there is one; where no other session is left, hold back none any more."""
+
+    def release() -> None:
+        held, others = _sessions(holder)
+        while others and not held:
+            time.sleep(0.002)
+            held, others = _sessions(holder)
+        # In between, the session that waits for the lock has got it and given it back.
+        statements = [_release(holder), _hold(holder)] if held else [_release(holder)]
+        with holder.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    step("release answer", release)
+
+
+def _hold(holder: Any) -> str:
+    return "SELECT pg_advisory_lock(1)" if holder.vendor == "postgresql" else "SELECT GET_LOCK(DATABASE(), 60)"
+
+
+def _release(holder: Any) -> str:
+    return "SELECT pg_advisory_unlock(1)" if holder.vendor == "postgresql" else "SELECT RELEASE_LOCK(DATABASE())"
+
+
+def _sessions(holder: Any) -> tuple[int, int]:
+    """Return how many sessions' answers are held, and how many other sessions there are."""
+    query = """
+        SELECT COUNT(CASE WHEN state = 'User lock' THEN 1 END), COUNT(*) FROM information_schema.processlist
+        WHERE db = DATABASE() AND id <> CONNECTION_ID()"""
+    if holder.vendor == "postgresql":
+        query = """
+            SELECT COUNT(*) FILTER (WHERE wait_event = 'advisory'), COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_catalog AND pid <> pg_backend_pid()"""
+    with holder.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()
 
 
 def insert(number: int) -> None:

@@ -13,7 +13,16 @@ Remedies: discarded_at_fork, spawned_children
 import multiprocessing
 import threading
 
-from drivers.helper import connect, look_up, prepare, wait_for, wait_until_asked
+from drivers.helper import (
+    connect,
+    hold_answers,
+    look_up,
+    prepare,
+    release_answer,
+    wait_for,
+    wait_until_asked,
+    wait_until_reading,
+)
 
 # The pattern.
 
@@ -36,7 +45,7 @@ def start_worker(work, *args):
 
 
 def report(connection):
-    look_up(connection, 2, seconds=0.5)
+    look_up(connection, 2, held=True)
 
 
 def child(inherited):
@@ -47,9 +56,14 @@ def main():
     prepare()
     connection = connect()
     look_up(connection, 1)
+    holder = hold_answers()
     thread = start_thread(report, connection)
-    wait_until_asked()
+    wait_until_asked(holder)
+    wait_until_reading(thread)
     worker = start_worker(child, connection)
+    # It raises at once, or waits for ever: after a second it is left to itself.
+    worker.join(1)
+    release_answer(holder)
     thread.join()
     look_up(connection, 3)
     wait_for(worker)

@@ -19,7 +19,9 @@ import os
 import signal
 import sys
 import threading
+import time
 import tomllib
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,20 +57,16 @@ def check_out(pool: Any, **options: Any) -> Any:
     return step("check out", pool.getconn, result=_session, **options)
 
 
-def look_up(connection: Any, number: int, *, seconds: float = 0) -> int | None:
+def look_up(connection: Any, number: int, *, held: bool = False) -> int | None:
     """Ask for one order on `connection` and return the number of the order that came back.
 
-    A question of some `seconds` keeps the server busy for so long.
+    The answer to a `held` question stays on the server until it is released.
     """
 
     def ask() -> Any:
+        columns = ["id", driver.SESSION_ID, *([driver.HELD] if held else [])]
         with connection.cursor() as cursor:
-            if seconds:
-                slow = f"(SELECT {driver.SLEEP}) AS pause"
-                query = f"SELECT id, {driver.SESSION_ID} FROM {slow}, orders WHERE id = %s"
-                cursor.execute(query, (seconds, number))
-            else:
-                cursor.execute(f"SELECT id, {driver.SESSION_ID} FROM orders WHERE id = %s", (number,))
+            cursor.execute(f"SELECT {', '.join(columns)} FROM orders WHERE id = %s", (number,))
             return cursor.fetchone()
 
     return step("look up", ask, about=number, result=_answer)
@@ -79,19 +77,63 @@ def read(rows: Iterator[Any], number: int) -> int | None:
     return step("read", next, rows, about=number, result=lambda row: _answer(row[:2]))
 
 
-def wait_until_asked() -> None:
-    """Wait until the server is busy with somebody's slow question; it is asked on a connection of its own."""
+def hold_answers() -> Any:
+    """Have the server hold back its answers to `held` questions, and return the connection that sees to it."""
+
+    def hold() -> Any:
+        holder = driver.connect(_url, autocommit=True)
+        with holder.cursor() as cursor:
+            cursor.execute(driver.HOLD)
+            cursor.fetchone()
+        return holder
+
+    return step("hold answers", hold)
+
+
+def wait_until_asked(holder: Any) -> None:
+    """Wait until somebody's answer is held."""
 
     def watch() -> None:
-        connection = driver.connect(_url)
-        with connection.cursor() as cursor:
-            busy = 0
-            while not busy:
-                cursor.execute(driver.SLEEPING)
-                (busy,) = cursor.fetchone()
-        connection.close()
+        while not _sessions(holder)[0]:
+            time.sleep(0.002)
 
     step("watch", watch)
+
+
+def wait_until_reading(thread: threading.Thread) -> None:
+    """Wait until a thread that has asked reads the answer, with whatever locks the driver then holds."""
+
+    def functions() -> list[str]:
+        frame = sys._current_frames().get(thread.ident or 0)
+        return [frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)] if frame else []
+
+    while driver.READING not in functions():
+        time.sleep(0.002)
+
+
+def release_answer(holder: Any) -> None:
+    """Let one held answer go, as soon as there is one; where no other session is left, hold back none any more."""
+
+    def release() -> None:
+        held, others = _sessions(holder)
+        while others and not held:
+            time.sleep(0.002)
+            held, others = _sessions(holder)
+        # In between, the session that waits for the lock has got it and given it back.
+        statements = [driver.RELEASE, driver.HOLD] if held else [driver.RELEASE]
+        with holder.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+                cursor.fetchone()
+
+    step("release answer", release)
+
+
+def _sessions(holder: Any) -> tuple[int, int]:
+    """Return how many sessions' answers are held, and how many other sessions there are."""
+    with holder.cursor() as cursor:
+        cursor.execute(driver.WAITING)
+        return cursor.fetchone()
 
 
 def insert(connection: Any, number: int) -> None:
@@ -116,7 +158,7 @@ def _session(connection: Any) -> tuple[Any, str]:
 def _answer(row: Any) -> tuple[Any, str]:
     if row is None:
         return None, "nothing"
-    if len(row) == 2 and all(isinstance(value, int) for value in row):
+    if len(row) in (2, 3) and all(isinstance(value, int) for value in row[:2]):
         return row[0], f"order {row[0]}, session {row[1]}"
     return None, f"row {row!r}"
 

@@ -6,7 +6,7 @@ attributed to a process where the facts leave one possibility, and to nobody whe
 * the system names the process that opens a Unix socket; what is said on a connection later can rule openers out;
 * a process can send only on connections it holds: those it opened, and those its parent had open when it was started;
 * a process acts in its steps; where nobody was in a step that could have been it, any that was not waiting for others;
-* a step that works on a connection of its own, such as `connect`, sends on no other, but for a goodbye;
+* a step that works on a connection of its own, such as `connect` or `watch`, sends on no other, but for a goodbye;
 * a look-up that got what it asked for has sent nothing that came after the answer;
 * who has asked waits: until the server says something on that connection, a process without threads sends nothing;
 * a step that asks says no goodbye unless it fails, and who leaves says nothing else;
@@ -40,11 +40,13 @@ BURST = 0.002
 #: Steps that send statements, and so no goodbye unless they fail.
 ASKING = {"look up", "read", "insert", "begin", "commit", "rollback", "ping"}
 #: Steps that work on connections opened in them.
-OWN = {"prepare", "connect", "watch"}
+OWN = {"prepare", "connect"}
+#: Steps that work on a connection that is opened in the first of them and used in no other.
+HOLDING = {"hold answers", "watch", "release answer"}
 #: Steps in which a process waits for others or looks at itself, and sends nothing.
 PASSIVE = {"wait", "join", "transaction state", "meet"}
 #: Steps in which no process is started.
-_ALONE = ASKING | OWN | PASSIVE
+_ALONE = ASKING | OWN | HOLDING | PASSIVE
 #: Steps that open a pool, whose threads then open connections at any time.
 _POOLING = {"open"}
 #: What a client says to end a session.
@@ -173,7 +175,7 @@ class Process:
 
     def holds_until(self, at: float) -> float:
         """Return until when the process certainly holds what it used at a moment: a later step may let go of it."""
-        keeping = ASKING | PASSIVE | {"prepare", "watch"}
+        keeping = ASKING | PASSIVE | HOLDING | {"prepare"}
         ends = [s.end if s.begin <= at else s.begin for s in self.steps if s.end >= at and s.failed]
         # The step that opened it does not let go of it.
         letting_go = [s for s in self.steps if s.action not in keeping and not (s.action in OWN and s.begin <= at)]
@@ -368,6 +370,11 @@ class _Wire:
         # Only PostgreSQL's driver brings a pool with threads. MariaDB's protocol is the one with a greeting.
         self._may_be_pooled = all(event["name"] != "greeting" for event in connection.events[:3])
         self._inherited_from = self._first_fork()
+        self._apart = any(
+            step.action == "hold answers" and step.under_way(connection.opened_at)
+            for process in known.values()
+            for step in process.steps
+        )
         self._units = list(_units(connection, self._result.first))
         self._openers: set[str] = set()
         self._openers = self._possible_openers()
@@ -496,7 +503,7 @@ class _Wire:
 
     def _fits(self, unit: _Unit, steps: Sequence[Step]) -> bool:
         """Whether one of some steps may have sent a unit."""
-        using = [step for step in steps if step.may_use(self._connection)]
+        using = [s for s in steps if (s.action in HOLDING) is self._apart and s.may_use(self._connection)]
         if not unit.goodbye:
             return bool(using)
         # A step that connects may replace a connection, and so let go of it.

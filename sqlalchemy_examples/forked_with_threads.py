@@ -14,7 +14,16 @@ import threading
 
 from sqlalchemy import create_engine
 
-from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for, wait_until_asked
+from sqlalchemy_examples.helper import (
+    DATABASE_URL,
+    hold_answers,
+    look_up,
+    prepare,
+    release_answer,
+    step,
+    wait_for,
+    wait_until_asked,
+)
 
 # The pattern.
 
@@ -37,7 +46,7 @@ def start_worker(work, *args):
 
 
 def report(engine):
-    look_up(engine, 2, seconds=0.5)
+    look_up(engine, 2, held=True)
 
 
 def child(engine):
@@ -49,12 +58,13 @@ def main():
     prepare()
     engine = create_engine(DATABASE_URL)
     look_up(engine, 1)
+    holder = hold_answers()
     thread = start_thread(report, engine)
-    wait_until_asked()
-    worker = start_worker(child, engine)
+    wait_until_asked(holder)
+    wait_for(start_worker(child, engine))
+    release_answer(holder)
     thread.join()
     look_up(engine, 3)
-    wait_for(worker)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,7 @@ from sqlalchemy import (
     create_engine,
     exists,
     func,
+    literal_column,
     select,
     text,
 )
@@ -58,27 +60,22 @@ class Order(Base):
     item: Mapped[str] = mapped_column(String(100))
 
 
-def _sleep(engine: Engine | Connection, seconds: float) -> Any:
-    """Return the SQL function that keeps the server busy for some seconds."""
-    return (func.pg_sleep if engine.dialect.name == "postgresql" else func.sleep)(seconds)
-
-
 def server_session(engine: Engine | Connection) -> Any:
     """Return the SQL function that gives the id of the server session a query runs on."""
     return func.pg_backend_pid() if engine.dialect.name == "postgresql" else func.connection_id()
 
 
-def look_up(source: Engine | Connection | Session, number: int, *, seconds: float = 0) -> int | None:
+def look_up(source: Engine | Connection | Session, number: int, *, held: bool = False) -> int | None:
     """Ask for one order and return the number of the order that came back.
 
-    An engine or a connection is asked in a session that is closed again, a session in its own transaction. A question
-    of some `seconds` keeps the server busy for so long.
+    An engine or a connection is asked in a session that is closed again, a session in its own transaction. The answer
+    to a `held` question stays on the server until it is released.
     """
 
     def ask(session: Session) -> Any:
         query = select(Order, server_session(session.get_bind())).where(Order.id == number)
-        if seconds:
-            query = query.add_columns(_sleep(session.get_bind(), seconds))
+        if held:
+            query = query.add_columns(literal_column(_sql(session.get_bind(), "held")))
         return session.execute(query).first()
 
     def ask_source() -> Any:
@@ -95,19 +92,70 @@ def read(rows: Iterator[Any], number: int) -> int | None:
     return step("read", next, rows, about=number, result=_answer)
 
 
-def wait_until_asked() -> None:
-    """Wait until the server is busy with somebody's slow question; it is asked on a connection of its own."""
+def hold_answers() -> Connection:
+    """Have the server hold back its answers to `held` questions, and return the connection that sees to it."""
+
+    def hold() -> Connection:
+        holder = create_engine(DATABASE_URL, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
+        holder.execute(text(_sql(holder, "hold")))
+        return holder
+
+    return step("hold answers", hold)
+
+
+def wait_until_asked(holder: Connection) -> None:
+    """Wait until somebody's answer is held."""
 
     def watch() -> None:
-        engine = create_engine(DATABASE_URL, poolclass=NullPool)
-        query = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep'"
-        if engine.dialect.name == "postgresql":
-            query = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_catalog AND wait_event = 'PgSleep'"
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            while not connection.scalar(text(query)):
-                pass
+        while not _sessions(holder)[0]:
+            time.sleep(0.002)
 
     step("watch", watch)
+
+
+def release_answer(holder: Connection) -> None:
+    """Let one held answer go, as soon as there is one; where no other session is left, hold back none any more."""
+
+    def release() -> None:
+        held, others = _sessions(holder)
+        while others and not held:
+            time.sleep(0.002)
+            held, others = _sessions(holder)
+        # In between, the session that waits for the lock has got it and given it back.
+        for what in ["release", "hold"] if held else ["release"]:
+            holder.execute(text(_sql(holder, what)))
+
+    step("release answer", release)
+
+
+def _sessions(holder: Connection) -> tuple[int, int]:
+    """Return how many sessions' answers are held, and how many other sessions there are."""
+    held, others = holder.execute(text(_sql(holder, "waiting"))).one()
+    return held, others
+
+
+_SQL = {
+    "postgresql": {
+        "held": "pg_advisory_xact_lock(1)",
+        "hold": "SELECT pg_advisory_lock(1)",
+        "release": "SELECT pg_advisory_unlock(1)",
+        "waiting": """
+            SELECT COUNT(*) FILTER (WHERE wait_event = 'advisory'), COUNT(*) FROM pg_stat_activity
+            WHERE datname = current_catalog AND pid <> pg_backend_pid()""",
+    },
+    "mysql": {
+        "held": "GET_LOCK(DATABASE(), 60) AND RELEASE_LOCK(DATABASE())",
+        "hold": "SELECT GET_LOCK(DATABASE(), 60)",
+        "release": "SELECT RELEASE_LOCK(DATABASE())",
+        "waiting": """
+            SELECT COUNT(CASE WHEN state = 'User lock' THEN 1 END), COUNT(*) FROM information_schema.processlist
+            WHERE db = DATABASE() AND id <> CONNECTION_ID()""",
+    },
+}
+
+
+def _sql(engine: Engine | Connection, what: str) -> str:
+    return _SQL["postgresql" if engine.dialect.name == "postgresql" else "mysql"][what]
 
 
 def insert(session: Session, number: int) -> None:

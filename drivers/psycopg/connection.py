@@ -7,9 +7,16 @@ import psycopg
 
 #: What a statement selects to learn on which server session it ran.
 SESSION_ID = "pg_backend_pid()"
-#: What a statement selects to keep the server busy for some seconds, and a query that counts the sessions doing so.
-SLEEP = "pg_sleep(%s)"
-SLEEPING = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_catalog AND wait_event = 'PgSleep'"
+#: What a statement selects to be answered only once nobody holds answers back, how they are held and released, and a
+#: query that counts the sessions whose answers are, and all others.
+HELD = "pg_advisory_xact_lock(1)"
+HOLD = "SELECT pg_advisory_lock(1)"
+RELEASE = "SELECT pg_advisory_unlock(1)"
+WAITING = """
+    SELECT COUNT(*) FILTER (WHERE wait_event = 'advisory'), COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_catalog AND pid <> pg_backend_pid()"""
+#: The Python function that a thread is in while it waits for an answer, here or in what is called from here.
+READING = "wait"
 
 
 def connect(url: SplitResult, *, autocommit: bool = True) -> psycopg.Connection:

@@ -9,9 +9,16 @@ from pymysql.constants import SERVER_STATUS
 
 #: What a statement selects to learn on which server session it ran.
 SESSION_ID = "CONNECTION_ID()"
-#: What a statement selects to keep the server busy for some seconds, and a query that counts the sessions doing so.
-SLEEP = "SLEEP(%s)"
-SLEEPING = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep'"
+#: What a statement selects to be answered only once nobody holds answers back, how they are held and released, and a
+#: query that counts the sessions whose answers are, and all others.
+HELD = "GET_LOCK(DATABASE(), 60) AND RELEASE_LOCK(DATABASE())"
+HOLD = "SELECT GET_LOCK(DATABASE(), 60)"
+RELEASE = "SELECT RELEASE_LOCK(DATABASE())"
+WAITING = """
+    SELECT COUNT(CASE WHEN state = 'User lock' THEN 1 END), COUNT(*) FROM information_schema.processlist
+    WHERE db = DATABASE() AND id <> CONNECTION_ID()"""
+#: The Python function that a thread is in while it waits for an answer, here or in what is called from here.
+READING = "readinto"
 
 
 def connect(url: SplitResult, *, autocommit: bool = True) -> pymysql.Connection:
