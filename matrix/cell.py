@@ -87,6 +87,7 @@ def run_cell(
                 deadline=deadline,
                 groups=groups,
                 mark=database,
+                ready=b" prepare: ",
                 watch=views.look,
                 start=start,
             )

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 #: The variable that marks a cell's processes, so that those that left their group are found too. What a preloaded
 #: interpreter forks has, as far as the kernel shows, the environment of the interpreter: there the name is the mark.
 MARK = "MATRIX_CELL"
-#: Seconds a program may take to print its first line: interpreter, imports and a busy machine.
+#: Seconds a program may take until it is ready: interpreter, imports, tables and a busy machine.
 STARTUP = 30.0
+#: After so many seconds of silence it is looked at how many of them the host kept from this machine.
+QUIET = 0.5
 #: Seconds that processes are given to leave by themselves after the program has ended.
 GRACE = 0.5
 #: Bytes of output that are kept; a program that prints more is a broken one.
@@ -118,23 +120,24 @@ def execute(
     groups: Groups,
     mark: str,
     startup: float = STARTUP,
+    ready: bytes = b"\n",
     watch: Callable[[bytes], None] | None = None,
     start: Start = start,
 ) -> Execution:
     """Run a program in a session of its own and return what it printed and how it ended.
 
-    `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; before its
-    first line it has `startup` seconds, and in all no more than ten deadlines beyond that. Then its whole process
-    group is killed. `watch` is given each piece of output as it comes. `start` starts the program. When this
-    returns, no process of the program is left, its pipes are closed, and every orphan that
-    the program made is reaped. Raises OSError where the program cannot be started.
+    `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; until it has
+    printed `ready` it has `startup` seconds, and in all no more than ten deadlines beyond that. What a host gives to
+    its other guests meanwhile does not count. Then its whole process group is killed. `watch` is given each piece of
+    output as it comes. `start` starts the program. When this returns, no process of the program is left, its pipes are
+    closed, and every orphan that the program made is reaped. Raises OSError where the program cannot be started.
     """
     _adopt_orphans()
     began = time.monotonic()
     process = start(command, {**env, MARK: mark}, cwd, mark)
     groups.watch_group(process.pid)
     try:
-        output, errors, timed_out = _read(process, deadline, startup, watch)
+        output, errors, timed_out = _read(process, deadline, startup, ready, watch)
         returncode = None if timed_out else process.wait()
     finally:
         seconds = time.monotonic() - began
@@ -151,7 +154,7 @@ def execute(
 
 
 def _read(
-    process: Process, deadline: float, startup: float, watch: Callable[[bytes], None] | None
+    process: Process, deadline: float, startup: float, ready: bytes, watch: Callable[[bytes], None] | None
 ) -> tuple[bytes, bytes, bool]:
     """Read both pipes until the program has ended, or has been silent for too long (then the third value is true)."""
     assert process.stdout is not None
@@ -160,6 +163,7 @@ def _read(
     output = buffers[process.stdout.fileno()]
     now = time.monotonic()
     silent_until, last_moment = now + startup, now + startup + 10 * deadline
+    is_ready, host = False, _Host()
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         for descriptor in buffers:
             selector.register(descriptor, selectors.EVENT_READ)
@@ -173,7 +177,10 @@ def _read(
             if now >= limit:
                 return bytes(output), bytes(buffers[process.stderr.fileno()]), not gone
             # Without pidfd (outside Linux) the end of the program is looked for from time to time.
-            for key, _ in selector.select(min(limit - now, 60 if ended is not None else 0.05)):
+            happened = selector.select(min(limit - now, QUIET if ended is not None else 0.05))
+            kept = host.kept() if not happened else host.forget()
+            silent_until, last_moment = silent_until + kept, last_moment + kept
+            for key, _ in happened:
                 descriptor = key.fd
                 if descriptor == ended:
                     selector.unregister(descriptor)
@@ -187,7 +194,9 @@ def _read(
                     if watch and descriptor == process.stdout.fileno():
                         watch(data)
                 if data and descriptor == process.stdout.fileno() and not gone:
-                    silent_until = time.monotonic() + deadline
+                    is_ready = is_ready or ready in output
+                    if is_ready:
+                        silent_until = time.monotonic() + deadline
             if ended is None and not gone and process.poll() is not None:
                 gone, silent_until = True, time.monotonic() + GRACE
         # Both pipes are closed: the program is ending, unless it closed them and goes on.
@@ -196,6 +205,32 @@ def _read(
         except subprocess.TimeoutExpired:
             return bytes(output), bytes(buffers[process.stderr.fileno()]), True
     return bytes(output), bytes(buffers[process.stderr.fileno()]), False
+
+
+class _Host:
+    """Says for how long this machine wanted to run and its host did not let it (the `steal` of `/proc/stat`)."""
+
+    def __init__(self) -> None:
+        self._before: list[int] = []
+
+    def kept(self) -> float:
+        """Return the seconds since it was asked last, of the processor that lost most; 0 the first time."""
+        before, self._before = self._before, self._ticks()
+        lost = max((now - then for now, then in zip(self._before, before, strict=False)), default=0)
+        return lost / os.sysconf("SC_CLK_TCK")
+
+    def forget(self) -> float:
+        """Begin anew."""
+        self._before = []
+        return 0.0
+
+    @staticmethod
+    def _ticks() -> list[int]:
+        try:
+            lines = Path("/proc/stat").read_text().splitlines()[1:]
+        except OSError:
+            return []
+        return [int(line.split()[8]) for line in lines if line.startswith("cpu")]
 
 
 def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:

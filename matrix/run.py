@@ -155,7 +155,7 @@ def _run_cells(
     warden: Warden,
     report: Report,
 ) -> tuple[dict[Cell, list[Verdict]], dict[Cell, dict[str, Any]]]:
-    """Run every cell as often as it is to be run; return its verdicts, and the evidence of its first worst run."""
+    """Run every cell as often as it is to be run; return its verdicts, and the evidence of its most telling run."""
     tasks: list[Cell] = []
     for cell in chosen:
         if cell.server in servers and obstacle(cell, servers[cell.server]) is None:
@@ -211,13 +211,13 @@ def _run_cells(
             odd = cell not in claimed or verdict.outcome not in claimed[cell].outcomes
             with lock:
                 so_far = [other.outcome for other in verdicts[cell]]
-                worse = worst([*so_far, verdict.outcome]) not in so_far
                 verdicts[cell].append(verdict)
                 report.runs += 1
-            if worse:
+                telling = verdict.outcome not in so_far and _telling(verdicts[cell], claimed.get(cell)) is verdict
+            if telling:
                 evidence = timeline(result)
                 with lock:
-                    if verdict.outcome == worst([other.outcome for other in verdicts[cell]]):
+                    if _telling(verdicts[cell], claimed.get(cell)) is verdict:
                         shown[cell] = evidence
         except (BrokenCellError, MatrixError, RelayError, OSError) as error:
             if not stopping.is_set():
@@ -306,13 +306,12 @@ class _Observers:
 
 
 def _observation(cell: Cell, verdicts: list[Verdict], seen: dict[str, str], claim: Claim | None) -> dict[str, Any]:
-    """Return what is written about a cell: the worst that was seen, how often each outcome was, and the evidence."""
+    """Return what is written about a cell: the worst that was seen, how often each outcome was, and its telling run."""
     counts = collections.Counter(verdict.outcome for verdict in verdicts)
-    outcome = worst(list(counts))
-    shown = next(verdict for verdict in verdicts if verdict.outcome == outcome)
+    shown = _telling(verdicts, claim)
     return {
         **_coordinates(cell),
-        "outcome": outcome,
+        "outcome": worst(list(counts)),
         "seen": {name: counts[name] for name in OUTCOMES if name in counts},
         "parent": shown.parent,
         "children": shown.children,
@@ -321,6 +320,13 @@ def _observation(cell: Cell, verdicts: list[Verdict], seen: dict[str, str], clai
         "versions": seen,
         **_expectation(claim),
     }
+
+
+def _telling(verdicts: Sequence[Verdict], claim: Claim | None) -> Verdict:
+    """Return the verdict on the run that is shown: the first that is not as claimed, else the first of the worst."""
+    odd = [verdict for verdict in verdicts if claim is None or verdict.outcome not in claim.outcomes]
+    outcome = worst([verdict.outcome for verdict in odd or verdicts])
+    return next(verdict for verdict in odd or verdicts if verdict.outcome == outcome)
 
 
 def _not_applicable(cell: Cell, why: str, claim: Claim | None) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class NoGroups:
         self.released.append(pgid)
 
 
-def run(fake: str, *arguments: str, deadline: float = 0.4, groups: NoGroups | None = None) -> Execution:
+def run(
+    fake: str, *arguments: str, deadline: float = 0.4, groups: NoGroups | None = None, ready: bytes = b"\n"
+) -> Execution:
     return execute(
         [sys.executable, "-I", str(FAKES / f"{fake}.py"), *arguments],
         env=dict(os.environ),
@@ -39,6 +41,7 @@ def run(fake: str, *arguments: str, deadline: float = 0.4, groups: NoGroups | No
         deadline=deadline,
         groups=groups or NoGroups(),
         mark=uuid.uuid4().hex,
+        ready=ready,
     )
 
 
@@ -138,3 +141,17 @@ def test_nothing_is_left_where_the_runner_is_interrupted(monkeypatch: pytest.Mon
         run("hangs", groups=groups)
     with pytest.raises(ProcessLookupError):
         os.killpg(groups.watched[0], 0)
+
+
+def test_what_the_host_keeps_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = iter([0.0, 0.4, 0.3])
+    monkeypatch.setattr("matrix.execute.QUIET", 0.05)
+    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: next(kept, 0.0))
+    execution = run("hangs", deadline=0.3)
+    assert execution.timed_out
+    assert execution.seconds >= 1.0
+
+
+def test_the_deadline_begins_when_the_program_is_ready() -> None:
+    assert run("slow_to_prepare", deadline=0.3, ready=b"prepare: ").returncode == 0
+    assert run("slow_to_prepare", deadline=0.3).timed_out
