@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--update", action="store_true", help="rewrite the claims from this run, for a person to review")
     add.add_argument(
-        "--jobs", type=_positive, default=0, metavar="N", help="cells to run at once (default: one a core)"
+        "--jobs", type=_positive, default=0, metavar="N", help="cells to run at once (default: two a core)"
     )
     add.add_argument(
         "--deadline",

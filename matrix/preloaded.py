@@ -16,6 +16,7 @@ This file is started as a program by its path too, and so imports the standard l
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -284,6 +285,10 @@ def _become(module: str, env: dict[str, str], name: str, descriptors: list[int])
 if __name__ == "__main__":
     sys.path[0] = str(Path.cwd())
     _preload(sys.argv[1:])
+    # As the documentation of `gc` has it for what forks. Otherwise each copy, when it ends, looks through all that was
+    # imported, and copies it for that. What the example itself makes is collected as ever.
+    gc.collect()
+    gc.freeze()
     with socket.socket(fileno=0) as _requests:
         _request = _serve(_requests)
     if _request:

@@ -84,6 +84,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def default_jobs() -> int:
+    """Return how many cells are run at once: two a core, for a cell waits for its server, or a server for it."""
+    return 2 * cores()
+
+
 def run(options: Options) -> Report:
     """Run the chosen cells and write what was observed; raise MatrixError where nothing could be run at all."""
     drivers = catalogue.drivers()
@@ -174,7 +179,7 @@ def _run_cells(
     lock = threading.Lock()
     stopping = threading.Event()
     idle: queue.SimpleQueue[_Observers] = queue.SimpleQueue()
-    jobs = min(options.jobs or cores(), max(1, len(tasks)))
+    jobs = min(options.jobs or default_jobs(), max(1, len(tasks)))
     groups = _Groups(warden)
     environ = warden.environ()
     relay: Relay | None = None

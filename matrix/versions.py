@@ -10,6 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matrix.catalogue import Cell, Driver
     from matrix.servers import Server
 
@@ -28,10 +30,21 @@ def _ask(code: str) -> str | None:
 
 def installed(driver: Driver) -> str | None:
     """Return what is installed that provides a driver, as `distribution version`, None where nothing is."""
-    names = importlib.metadata.packages_distributions().get(driver.import_name, [])
+    names = _distributions().get(driver.import_name, [])
     for name in sorted(names, key=lambda name: name.lower() != driver.distribution.lower()):
-        return f"{name} {importlib.metadata.version(name)}"
+        return f"{name} {_version(name)}"
     return None
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return what provides each package; it reads every file list there is, so once must do."""
+    return importlib.metadata.packages_distributions()
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    return importlib.metadata.version(distribution)
 
 
 @functools.cache
@@ -50,6 +63,6 @@ def versions(cell: Cell, driver: Driver, server: Server) -> dict[str, str]:
         found["client library"] = library
     if cell.stack != "bare":
         distribution = {"django": "Django", "sqlalchemy": "SQLAlchemy"}[cell.stack]
-        found["orm"] = f"{distribution} {importlib.metadata.version(distribution)}"
+        found["orm"] = f"{distribution} {_version(distribution)}"
     found["server"] = f"{server.family} {server.version}"
     return found | _machine()

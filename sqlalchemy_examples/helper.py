@@ -35,9 +35,6 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy import (
-    insert as insert_rows,
-)
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 DATABASE_URL = os.environ.get("DATABASE_URL") or sys.exit("DATABASE_URL is not set, e.g. postgresql+psycopg://...")
@@ -204,8 +201,8 @@ def prepare() -> None:
         Base.metadata.create_all(engine)
         with Session(engine) as session:
             if not session.scalar(select(exists(select(Order)))):
-                rows = [{"id": number, "item": f"order {number}"} for number in range(1, ORDERS + 1)]
-                session.execute(insert_rows(Order), rows)
+                rows = ", ".join(f"({number}, 'order {number}')" for number in range(1, ORDERS + 1))
+                session.execute(text(f"INSERT INTO orders (id, item) VALUES {rows}"))
                 session.commit()
             return _transport(session)
 
