@@ -41,27 +41,29 @@ def main() -> int:
 
 
 def bench(only: Sequence[str]) -> int:
-    """Measure the chosen cells of the installed drivers, in four passes."""
+    """Measure the chosen cells of the installed drivers, in five passes."""
     names = tuple(name for name, driver in catalogue.drivers().items() if installed(driver))
     cells = [cell for cell in catalogue.select(only, catalogue.cells()) if cell.driver in names]
     alone = _alone(cells)
-    through = _matrix(names, only, direct=False)
+    through = _matrix(names, only)
     direct = _matrix(names, only, direct=True)
+    fresh = _matrix(names, only, fresh=True)
     again = _alone(cells)
     print(f"{len(cells)} cells on {cores()} cores")
     print(f"each example alone, one after the other: {alone:.1f} s before, {again:.1f} s after the runs below")
     bare = (alone + again) / 2
-    for what, seconds in (("matrix", through), ("matrix without the relay", direct)):
+    ways = {"matrix": through, "matrix without the relay": direct, "matrix with an interpreter for every cell": fresh}
+    for what, seconds in ways.items():
         print(f"{what}: {seconds:.1f} s; time x cores is {seconds * cores() / bare:.2f} of the examples' own")
     print(f"with the relay against without: {through / direct:.2f}")
     return 0
 
 
-def _matrix(names: tuple[str, ...], only: Sequence[str], *, direct: bool) -> float:
+def _matrix(names: tuple[str, ...], only: Sequence[str], *, direct: bool = False, fresh: bool = False) -> float:
     """Return the seconds that a run of the matrix takes, servers included; each cell is run once."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        report = run(Options(names, tuple(only), repeat=1, output=Path(folder), direct=direct))
+        report = run(Options(names, tuple(only), repeat=1, output=Path(folder), direct=direct, fresh=fresh))
         seconds = time.monotonic() - began
     if report.broken:
         raise MatrixError(f"{len(report.broken)} cells could not be judged: {next(iter(report.broken.items()))}")
