@@ -257,7 +257,8 @@ def _run_cells(
 @contextlib.contextmanager
 def _folder(warden: Warden) -> Iterator[Path]:
     """Create a private folder for Unix sockets, whose paths have to be short."""
-    folder = Path(tempfile.mkdtemp(prefix="fc-", dir=None if len(tempfile.gettempdir()) < 40 else "/tmp"))
+    place = None if len(tempfile.gettempdir()) < 40 else "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix=f"fc-{warden.token}-", dir=place))
     warden.watch_folder(folder)
     try:
         yield folder

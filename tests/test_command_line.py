@@ -144,43 +144,55 @@ def _reasons(checkout: Path) -> dict[str, object]:
     return tomllib.loads((checkout / "matrix/reasons.toml").read_text())
 
 
-def _mine(token: str) -> list[str]:
-    """Return the command lines of processes that a run with a token of the test's own has started."""
-    found = []
+def _mine(token: str) -> dict[str, str | None]:
+    """Return the processes that bear a token of the test's own or its run's: command line to the run's own token.
+
+    Servers have no environment of their own but for the latter.
+    """
+    found: dict[str, str | None] = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
             environ = (path / "environ").read_bytes()
             command = (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if f"TEST_TOKEN={token}".encode() in environ.split(b"\0") and command:
-            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+        names = dict(entry.partition("=")[::2] for entry in environ.decode(errors="replace").split("\0"))
+        if command and token in (names.get("TEST_TOKEN"), names.get("MATRIX_RUN")):
+            line = command.decode(errors="replace").replace("\0", " ")
+            found[f"{path.name} {line}"] = names.get("MATRIX_RUN")
     return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_of_a_run_that_is_ended(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fresh", [False, True], ids=["preloaded", "fresh"])
+def test_nothing_is_left_of_a_run_that_is_ended(number: signal.Signals, fresh: bool, tmp_path: Path) -> None:
     token = os.urandom(8).hex()
-    temporary = tmp_path / "t"
-    temporary.mkdir()
-    temporary.chmod(0o755)
-    command = [sys.executable, "-m", "matrix", "run", "--driver", "psycopg", "--repeat", "50"]
-    command += ["--only", "bare/closed_in_child", "--output", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "matrix", "run", "--driver", "psycopg", "--repeat", "200"]
+    command += ["--only", "bare/closed_in_child", "--output", str(tmp_path / "out"), *(["--fresh"] if fresh else [])]
     environ = {**os.environ, "TEST_TOKEN": token}
-    before = {path for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob("fc-*")}
+
+    def programs(lines: dict[str, str | None]) -> int:
+        """Return how many examples are running: a copy of a preloaded interpreter is called what that is called."""
+        named = [line for line in lines if ("-m drivers.closed_in_child" if fresh else "preloaded.py") in line]
+        return len(named) if fresh else len(named) - 1
+
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
         until = time.monotonic() + 60
-        while time.monotonic() < until and not any(
-            "closed_in_child" in line and "-m matrix" not in line for line in _mine(token)
-        ):
+        while time.monotonic() < until and programs(lines := _mine(token)) < 1:
             time.sleep(0.02)
+        (own,) = {run_token for run_token in lines.values() if run_token}
+        servers, folders = _mine(own), _folders(own)
         run.send_signal(number)
         run.wait(20)
+    assert any("postgres" in line for line in servers)
+    assert folders
     until = time.monotonic() + 10
-    while time.monotonic() < until and _mine(token):
+    while time.monotonic() < until and (_mine(token) or _mine(own) or _folders(own)):
         time.sleep(0.05)
-    assert _mine(token) == []
+    assert (_mine(token), _mine(own), _folders(own)) == ({}, {}, [])
     assert not (tmp_path / "out" / "psycopg.json").exists()
-    new = {path for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob("fc-*")} - before
-    assert [path for path in new if any(token in line for line in _mine(token))] == []
+
+
+def _folders(token: str) -> list[Path]:
+    return [path for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob(f"fc-{token}*")]
