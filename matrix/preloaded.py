@@ -21,11 +21,11 @@ import importlib
 import json
 import os
 import runpy
-import select
 import socket
 import subprocess
 import sys
 import threading
+import time
 import types
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,18 +164,12 @@ class Program:
 
         Raises `subprocess.TimeoutExpired` where it has not after `timeout` seconds.
         """
-        if timeout is not None and self.poll() is None and not self._ends_within(timeout):
-            raise subprocess.TimeoutExpired(str(self.pid), timeout)
-        status = self._reap(0)
-        assert status is not None
+        until = time.monotonic() + (timeout or 0)
+        while (status := self._reap(os.WNOHANG if timeout is not None else 0)) is None:
+            if timeout is not None and time.monotonic() >= until:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.001)
         return status
-
-    def _ends_within(self, seconds: float) -> bool:
-        descriptor = os.pidfd_open(self.pid)
-        try:
-            return bool(select.select([descriptor], [], [], seconds)[0])
-        finally:
-            os.close(descriptor)
 
     def _reap(self, options: int) -> int | None:
         if self.returncode is None:

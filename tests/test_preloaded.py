@@ -134,11 +134,13 @@ KINDS = sorted({(cell.stack, cell.driver, cell.server) for cell in cells()})
 
 
 @pytest.mark.parametrize(("stack", "driver", "server"), KINDS, ids=map("/".join, KINDS))
-def test_no_other_driver_and_nothing_of_ours_is_imported(
+def test_a_copy_brings_its_own_driver_and_orm_and_nothing_else(
     interpreters: Interpreters, stack: str, driver: str, server: str
 ) -> None:
     names = modules(stack, drivers()[driver].import_name, server)
-    seen = {name.partition(".")[0] for name in run("names_its_modules", interpreters.of(names).start).output.split()}
+    imported, descriptors, threads = run("names_its_modules", interpreters.of(names).start).output.splitlines()
+    assert (descriptors, threads) == ("0 1 2", "1")
+    seen = {name.partition(".")[0] for name in imported.split()}
     imports = {each.import_name for each in drivers().values()}
     assert seen & imports == {drivers()[driver].import_name}
     assert not seen & {"matrix", "drivers", "django_examples", "sqlalchemy_examples"}
