@@ -127,10 +127,10 @@ def execute(
     """Run a program in a session of its own and return what it printed and how it ended.
 
     `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; until it has
-    printed `ready` it has `startup` seconds, and in all no more than ten deadlines beyond that. What a host gives to
-    its other guests meanwhile does not count. Then its whole process group is killed. `watch` is given each piece of
-    output as it comes. `start` starts the program. When this returns, no process of the program is left, its pipes are
-    closed, and every orphan that the program made is reaped. Raises OSError where the program cannot be started.
+    printed `ready` it has `startup` seconds. What a host gives to its other guests meanwhile does not count. In all it
+    has no more than ten deadlines after those `startup` seconds. Then its whole process group is killed. `watch` is
+    given each piece of output as it comes. `start` starts the program. When this returns, no process of the program is
+    left, its pipes are closed, and every orphan that the program made is reaped. Raises OSError where the program cannot be started.
     """
     _adopt_orphans()
     began = time.monotonic()
@@ -178,8 +178,7 @@ def _read(
                 return bytes(output), bytes(buffers[process.stderr.fileno()]), not gone
             # Without pidfd (outside Linux) the end of the program is looked for from time to time.
             happened = selector.select(min(limit - now, QUIET if ended is not None else 0.05))
-            kept = host.kept() if not happened else host.forget()
-            silent_until, last_moment = silent_until + kept, last_moment + kept
+            silent_until += host.kept() if not happened else host.forget()
             for key, _ in happened:
                 descriptor = key.fd
                 if descriptor == ended:

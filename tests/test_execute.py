@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.execute import Execution, execute
+from matrix.execute import STARTUP, Execution, execute
 from matrix.judge import Run, judge
 from matrix.transcript import parse
 
@@ -32,7 +32,12 @@ class NoGroups:
 
 
 def run(
-    fake: str, *arguments: str, deadline: float = 0.4, groups: NoGroups | None = None, ready: bytes = b"\n"
+    fake: str,
+    *arguments: str,
+    deadline: float = 0.4,
+    groups: NoGroups | None = None,
+    ready: bytes = b"\n",
+    startup: float = STARTUP,
 ) -> Execution:
     return execute(
         [sys.executable, "-I", str(FAKES / f"{fake}.py"), *arguments],
@@ -42,6 +47,7 @@ def run(
         groups=groups or NoGroups(),
         mark=uuid.uuid4().hex,
         ready=ready,
+        startup=startup,
     )
 
 
@@ -155,3 +161,11 @@ def test_what_the_host_keeps_does_not_count(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_deadline_begins_when_the_program_is_ready() -> None:
     assert run("slow_to_prepare", deadline=0.3, ready=b"prepare: ").returncode == 0
     assert run("slow_to_prepare", deadline=0.3).timed_out
+
+
+def test_a_host_that_keeps_everything_does_not_keep_a_program_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matrix.execute.QUIET", 0.05)
+    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: 10.0)
+    execution = run("hangs", deadline=0.1, startup=1)
+    assert execution.timed_out
+    assert execution.seconds < 10
