@@ -103,7 +103,7 @@ def wait_until_asked(holder: Any) -> None:
 
     def watch() -> None:
         while not _sessions(holder)[0]:
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     step("watch", watch)
 
@@ -114,7 +114,7 @@ def release_answer(holder: Any) -> None:
     def release() -> None:
         held, others = _sessions(holder)
         while others and not held:
-            time.sleep(0.002)
+            time.sleep(0.01)
             held, others = _sessions(holder)
         # In between, the session that waits for the lock has got it and given it back.
         statements = [_release(holder), _hold(holder)] if held else [_release(holder)]

@@ -95,7 +95,7 @@ def wait_until_asked(holder: Any) -> None:
 
     def watch() -> None:
         while not _sessions(holder)[0]:
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     step("watch", watch)
 
@@ -108,7 +108,7 @@ def wait_until_reading(thread: threading.Thread) -> None:
         return [frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)] if frame else []
 
     while driver.READING not in functions():
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def release_answer(holder: Any) -> None:
@@ -117,7 +117,7 @@ def release_answer(holder: Any) -> None:
     def release() -> None:
         held, others = _sessions(holder)
         while others and not held:
-            time.sleep(0.002)
+            time.sleep(0.01)
             held, others = _sessions(holder)
         # In between, the session that waits for the lock has got it and given it back.
         statements = [driver.RELEASE, driver.HOLD] if held else [driver.RELEASE]

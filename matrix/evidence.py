@@ -7,6 +7,7 @@ a little after it was sent.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from matrix.attribution import BURST, GOODBYES, attribute, first_event, is_socket, processes, undelivered
@@ -66,6 +67,7 @@ def timeline(run: Run) -> dict[str, Any]:
             entries.append(_entry(at, "server", "server", names.session(word.session), f"log: {stable(word.text)}"))
     entries += _view_entries(run, {number: names.session(number) for number in by_session})
     entries.sort(key=lambda entry: entry["at"])
+    entries = _fold(entries)
     for entry in entries:
         entry["at"] = round((entry["at"] - start) * 1000, 1)
     letters = {entry["session"] for entry in entries if entry["session"]}
@@ -75,6 +77,40 @@ def timeline(run: Run) -> dict[str, Any]:
         "counters": {name: count for name, count in run.counters.items() if count},
         "timeline": _shorten(entries),
     }
+
+
+def _fold(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tell once, and say how often, what a process asks again and again within one step: the last time is kept."""
+    asking: dict[str, _Repeated] = {}
+    dropped: set[int] = set()
+    for index, entry in enumerate(entries):
+        who, session = entry["who"], entry["session"]
+        if entry["kind"] in ("begin", "end"):
+            asking = {name: repeated for name, repeated in asking.items() if repeated.who != who}
+        elif entry["kind"] == "socket":
+            asking.pop(session, None)
+        elif entry["kind"] == "message" and who == "server":
+            if session in asking:
+                asking[session].told.append(index)
+        elif entry["kind"] == "message" and session:
+            before = asking.get(session)
+            again = before is not None and who is not None and (before.who, before.text) == (who, entry["text"])
+            if before and again:
+                dropped.update(before.told)
+            asking[session] = _Repeated(who, entry["text"], [index], before.times + 1 if before and again else 1)
+            if asking[session].times > 1:
+                entries[index] = entry | {"text": f"{entry['text']} (asked {asking[session].times} times)"}
+    return [entry for index, entry in enumerate(entries) if index not in dropped]
+
+
+@dataclass
+class _Repeated:
+    """A question, the indices of the entries that tell of it and of its answer, and how often it was asked by then."""
+
+    who: str | None
+    text: str
+    told: list[int]
+    times: int
 
 
 def _shorten(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -130,8 +130,8 @@ def execute(
     printed `ready` it has `startup` seconds. What a host gives to its other guests meanwhile does not count. In all it
     has no more than ten deadlines after those `startup` seconds. Then its whole process group is killed. `watch` is
     given each piece of output as it comes. `start` starts the program. When this returns, no process of the program is
-    left, its pipes are closed, and every orphan that the program made is reaped. Raises OSError where the program cannot
-    be started.
+    left, its pipes are closed, and every orphan that the program made is reaped. Raises OSError where the program
+    cannot be started.
     """
     _adopt_orphans()
     began = time.monotonic()

@@ -222,12 +222,14 @@ def write_evidence(
 ) -> None:
     """Write the timelines of the cells in `changed` into `<folder>/<stack>/<example>.json`, and keep the others.
 
-    What is there of cells that are not in `current` any more is dropped. Raises MatrixError where it cannot be written.
+    Where that file is missing, all that there is for it is written. What is there of cells that are not in `current` any more is dropped. Raises MatrixError where it cannot be written.
     """
     by_file: dict[Path, dict[str, dict[str, Any]]] = {}
-    for key in changed:
-        if key in evidence:
-            by_file.setdefault(_evidence_path(folder, key), {})[key] = evidence[key]
+    wanted = set(changed)
+    for key, told in evidence.items():
+        path = _evidence_path(folder, key)
+        if key in wanted or not path.exists():
+            by_file.setdefault(path, {})[key] = told
     for path, cells in by_file.items():
         kept = {key: value for key, value in _read_evidence_file(path).items() if key in current}
         data = {"format": EVIDENCE_FORMAT, "cells": dict(sorted((kept | cells).items()))}

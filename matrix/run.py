@@ -139,7 +139,8 @@ def run(options: Options) -> Report:
         }
         observations.write(options.output / f"{name}.json", name, (kept | new).values())
         changed = [key for key in new if new[key] is not old.get(key)]
-        observations.write_evidence(options.output / name, report.evidence, changed=changed, current=current)
+        told = {key: report.evidence[key] for key in new if key in report.evidence}
+        observations.write_evidence(options.output / name, told, changed=changed, current=current)
     if options.update:
         for name in wanted:
             report.reviewed.append(str(update(name, _observed(report, chosen, name)).relative_to(ROOT)))
@@ -219,6 +220,8 @@ def _run_cells(
                 verdicts[cell].append(verdict)
                 report.runs += 1
                 telling = verdict.outcome not in so_far and _telling(verdicts[cell], claimed.get(cell)) is verdict
+            if odd:
+                progress.say(f"not as claimed: {cell.id}: {verdict.outcome}")
             if telling:
                 evidence = timeline(result)
                 with lock:

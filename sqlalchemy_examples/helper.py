@@ -105,7 +105,7 @@ def wait_until_asked(holder: Connection) -> None:
 
     def watch() -> None:
         while not _sessions(holder)[0]:
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     step("watch", watch)
 
@@ -116,7 +116,7 @@ def release_answer(holder: Connection) -> None:
     def release() -> None:
         held, others = _sessions(holder)
         while others and not held:
-            time.sleep(0.002)
+            time.sleep(0.01)
             held, others = _sessions(holder)
         # In between, the session that waits for the lock has got it and given it back.
         for what in ["release", "hold"] if held else ["release"]:

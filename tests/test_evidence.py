@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from matrix import evidence, show
 from matrix.attribution import SLACK, processes
 from matrix.evidence import timeline
 from matrix.judge import Run
+from matrix.pages.timeline import draw
 from matrix.servers import Said, Session
 from matrix.transcript import Line, moment, parse
 from matrix.wire.event import Connection, Event
@@ -220,6 +222,48 @@ def test_a_step_with_a_connection_of_its_own_sends_on_no_other() -> None:
     transcript = lines(*CONNECTED, "20 parent watch", "21 child 1 look up 101", "40 parent watch: done")
     wire = connection(12, record(25), tls=True)
     assert sender(told(transcript, wire), "TLS") == "child 1"
+
+
+#: While child 1's answer is held, the parent looks at the server again and again, on a connection of its own.
+HELD = [
+    *CONNECTED,
+    *("20 parent hold answers", "25 parent hold answers: done", "30 parent watch", "31 child 1 look up 101"),
+    *("60 parent watch: done", "61 parent release answer", "65 parent release answer: done"),
+    "70 child 1 look up 101: order 101, session 7",
+]
+
+
+def _holding() -> list[Connection]:
+    """Return the connection that is asked on and the one that holds its answers."""
+    looks = [each for at in (35, 45, 55) for each in (query(at, "SELECT COUNT(*)", at), rows(at + 1, 0, at))]
+    hold = [query(22, "SELECT HOLD", 1), rows(23, 1, 1)]
+    release = [query(62, "SELECT RELEASE", 2), rows(63, 1, 2)]
+    asked = connection(12, query(36, "SELECT id WHERE id = 101", 3), rows(66, 101, 3))
+    return [asked, connection(21, *hold, *looks, *release, session=8)]
+
+
+def test_what_holds_answers_back_is_done_on_a_connection_that_serves_nothing_else() -> None:
+    entries = told(lines(*HELD), *_holding())
+    asked = {entry["text"].partition('"')[2]: entry["who"] for entry in entries if entry["text"].startswith("COM_Q")}
+    assert asked.pop('SELECT id WHERE id = 101"') == "child 1"
+    assert set(asked.values()) == {"parent"}
+
+
+def test_a_question_that_is_repeated_within_a_step_is_told_once() -> None:
+    entries = told(lines(*HELD), *_holding())
+    assert [e["text"] for e in entries if "COUNT" in e["text"]] == ['COM_QUERY "SELECT COUNT(*)" (asked 3 times)']
+    assert [e["at"] for e in entries if e["text"].startswith("rows 1: (0")] == [56.0]
+    apart = lines(*CONNECTED, *(f"{at} parent {what}" for at, what in [(20, "ping"), (22, "ping: done")]))
+    apart += lines("23 parent ping", "25 parent ping: done")
+    pings = connection(12, event(21, "COM_PING", exchange=1), event(24, "COM_PING", exchange=2))
+    assert [e["text"] for e in told(apart, pings) if "COM_PING" in e["text"]] == ["COM_PING", "COM_PING"]
+
+
+def test_a_page_leaves_out_the_connection_that_holds_answers_back() -> None:
+    drawn = draw({"transcript": []}, {"timeline": told(lines(*HELD), *_holding())})
+    assert "hold answers" in drawn
+    assert "101" in drawn
+    assert not re.search("HOLD|RELEASE|COUNT", drawn)
 
 
 def test_once_heard_nothing_comes_from_those_that_had_left_before() -> None:

@@ -104,3 +104,15 @@ def test_a_long_transcript_keeps_what_matters() -> None:
 
 def test_the_schema_describes_itself() -> None:
     assert json.loads(json.dumps(observations.SCHEMA)) == observations.SCHEMA
+
+
+def test_evidence_is_written_of_cells_that_changed_and_where_the_file_is_missing(tmp_path: Path) -> None:
+    tcp, tls = "bare/closed_in_child/psycopg/postgresql/tcp", "bare/closed_in_child/psycopg/postgresql/tls"
+    folder = tmp_path / "psycopg"
+    first = {tcp: {"timeline": [1]}, tls: {"timeline": [2]}}
+    observations.write_evidence(folder, first, changed=[], current=[tcp, tls])
+    assert [observations.read_evidence(tmp_path, key) for key in (tcp, tls)] == [*first.values()]
+    again = {tcp: {"timeline": [3]}, tls: {"timeline": [4]}}
+    observations.write_evidence(folder, again, changed=[tls], current=[tcp, tls])
+    assert observations.read_evidence(tmp_path, tcp) == first[tcp]
+    assert observations.read_evidence(tmp_path, tls) == again[tls]

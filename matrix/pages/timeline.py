@@ -6,8 +6,10 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from matrix.attribution import HOLDING
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 #: Characters that a drawing is wide at most, and lines that it is long at most.
 WIDTH, LENGTH = 100, 70
@@ -52,10 +54,14 @@ def _from_transcript(observation: dict[str, Any]) -> list[tuple[str, str]]:
 def _from_evidence(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return who did what: `→A` was sent on session A, `A→` came on it; a message whose sender cannot be told says so.
 
+    What an example does on a connection of its own to hold answers back is told by its steps alone.
     Times are left out: they differ from run to run, and the order is what matters.
     """
     rows: list[tuple[str, str]] = []
+    aside = _aside(evidence["timeline"])
     for entry in evidence["timeline"]:
+        if entry["kind"] in ("message", "socket") and entry.get("session") in aside:
+            continue
         who, text, session = (entry["who"] or "").partition("/")[0], entry["text"], entry.get("session") or "?"
         if entry["kind"] == "begin":
             rows.append((who, text))
@@ -70,3 +76,18 @@ def _from_evidence(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
         else:
             rows.append((who, f"→{session} {text}"))
     return rows
+
+
+def _aside(timeline: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the sessions that serve to hold answers back, and nothing else."""
+    steps: dict[str, str] = {}
+    used: dict[str, set[bool]] = {}
+    for entry in timeline:
+        who, session = entry["who"] or "", entry.get("session")
+        if entry["kind"] == "begin":
+            steps[who] = entry["text"]
+        elif entry["kind"] == "end":
+            steps.pop(who, None)
+        elif entry["kind"] == "message" and session and who in steps:
+            used.setdefault(session, set()).add(steps[who] in HOLDING)
+    return {session for session, held in used.items() if held == {True}}
