@@ -222,7 +222,8 @@ def write_evidence(
 ) -> None:
     """Write the timelines of the cells in `changed` into `<folder>/<stack>/<example>.json`, and keep the others.
 
-    Where that file is missing, all that there is for it is written. What is there of cells that are not in `current` any more is dropped. Raises MatrixError where it cannot be written.
+    Where that file is missing, all that there is for it is written. What is there of cells that are not in `current`
+    any more is dropped. Raises MatrixError where it cannot be written.
     """
     by_file: dict[Path, dict[str, dict[str, Any]]] = {}
     wanted = set(changed)
