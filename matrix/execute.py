@@ -126,12 +126,13 @@ def execute(
 ) -> Execution:
     """Run a program in a session of its own and return what it printed and how it ended.
 
-    `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; until it has
-    printed `ready` it has `startup` seconds. What a host gives to its other guests meanwhile does not count. In all it
-    has no more than ten deadlines after those `startup` seconds. Then its whole process group is killed. `watch` is
-    given each piece of output as it comes. `start` starts the program. When this returns, no process of the program is
-    left, its pipes are closed, and every orphan that the program made is reaped. Raises OSError where the program
-    cannot be started.
+    `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; until it
+    has printed `ready` it has `startup` seconds. What a host gives to its other guests meanwhile does not count,
+    nor is it a hang while one of its processes runs or waits for a processor. In all it has no more than ten
+    deadlines after those `startup` seconds. Then its whole process group is killed. `watch` is given each piece of
+    output as it comes. `start` starts the program. When this returns, no process of the program is left, its pipes
+    are closed, and every orphan that the program made is reaped. Raises OSError where the program cannot be
+    started.
     """
     _adopt_orphans()
     began = time.monotonic()
@@ -174,6 +175,8 @@ def _read(
         gone = False
         while selector.get_map().keys() & buffers.keys():
             now = time.monotonic()
+            if silent_until <= now < last_moment and not gone and _is_at_work(process.pid):
+                silent_until = now + QUIET
             limit = min(silent_until, last_moment)
             if now >= limit:
                 return bytes(output), bytes(buffers[process.stderr.fileno()]), not gone
@@ -205,6 +208,18 @@ def _read(
         except subprocess.TimeoutExpired:
             return bytes(output), bytes(buffers[process.stderr.fileno()]), True
     return bytes(output), bytes(buffers[process.stderr.fileno()]), False
+
+
+def _is_at_work(session: int) -> bool:
+    """Whether a process of a session runs, or waits for a processor or a disk; False where the system does not say."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] in "RD":
+            return True
+    return False
 
 
 class _Host:

@@ -169,3 +169,11 @@ def test_a_host_that_keeps_everything_does_not_keep_a_program_for_ever(monkeypat
     execution = run("hangs", deadline=0.1, startup=1)
     assert execution.timed_out
     assert execution.seconds < 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what processes do is read from /proc")
+def test_who_computes_does_not_hang_for_a_while() -> None:
+    assert run("works_in_silence", "1", deadline=0.3).returncode == 0
+    execution = run("works_in_silence", "600", deadline=0.1, startup=1)
+    assert execution.timed_out
+    assert execution.seconds < 10
