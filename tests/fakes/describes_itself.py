@@ -42,7 +42,7 @@ if __name__ == "__main__":
         "umask": os.umask(0o22),
         "child": child,
     }
-    print(json.dumps(about))
+    print(json.dumps(about), flush=True)
     match os.environ.get("ENDS"):
         case "by a signal":
             sys.stdout.flush()
