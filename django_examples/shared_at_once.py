@@ -44,7 +44,7 @@ def main():
     wait_until_asked(holder)
     # The kernel may suspend a process at any moment. Here it is between question and answer, and for long.
     os.kill(suspended.pid, signal.SIGSTOP)
-    os.waitpid(suspended.pid, os.WUNTRACED)
+    os.waitpid(suspended.pid, os.WUNTRACED)  # kill() does not wait for that
     release_answer(holder)
     look_up(2, held=True)
     release_answer(holder)

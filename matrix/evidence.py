@@ -93,13 +93,12 @@ def _fold(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if session in asking:
                 asking[session].told.append(index)
         elif entry["kind"] == "message" and session:
-            before = asking.get(session)
-            again = before is not None and who is not None and (before.who, before.text) == (who, entry["text"])
-            if before and again:
+            before, times = asking.get(session), 1
+            if before and who and (before.who, before.text) == (who, entry["text"]):
                 dropped.update(before.told)
-            asking[session] = _Repeated(who, entry["text"], [index], before.times + 1 if before and again else 1)
-            if asking[session].times > 1:
-                entries[index] = entry | {"text": f"{entry['text']} (asked {asking[session].times} times)"}
+                times += before.times
+                entries[index] = entry | {"text": f"{entry['text']} (asked {times} times)"}
+            asking[session] = _Repeated(who, entry["text"], [index], times)
     return [entry for index, entry in enumerate(entries) if index not in dropped]
 
 

@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from matrix.preloaded import name_of
+from matrix.preloaded import MARK, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import IO
 
-#: The variable that marks a cell's processes, so that those that left their group are found too. What a preloaded
-#: interpreter forks has, as far as the kernel shows, the environment of the interpreter: there the name is the mark.
-MARK = "MATRIX_CELL"
 #: Seconds a program may take until it is ready: interpreter, imports, tables and a busy machine.
 STARTUP = 30.0
 #: After so many seconds of silence it is looked at how many of them the host kept from this machine.
@@ -58,7 +55,7 @@ class Process(Protocol):
 class Start(Protocol):
     """Starts a program in a session of its own, its output in pipes."""
 
-    def __call__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: str) -> Process:
+    def __call__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Process:
         """Start it; raise OSError where that is not possible."""
 
 
@@ -98,7 +95,7 @@ class Execution:
             return f"SIG{-self.returncode}"
 
 
-def start(command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: str) -> Process:
+def start(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Process:
     """Start a program as `subprocess` does."""
     return subprocess.Popen(
         command,
@@ -136,7 +133,7 @@ def execute(
     """
     _adopt_orphans()
     began = time.monotonic()
-    process = start(command, {**env, MARK: mark}, cwd, mark)
+    process = start(command, {**env, MARK: mark}, cwd)
     groups.watch_group(process.pid)
     try:
         output, errors, timed_out = _read(process, deadline, startup, ready, watch)
@@ -182,7 +179,10 @@ def _read(
                 return bytes(output), bytes(buffers[process.stderr.fileno()]), not gone
             # Without pidfd (outside Linux) the end of the program is looked for from time to time.
             happened = selector.select(min(limit - now, QUIET if ended is not None else 0.05))
-            silent_until += host.kept() if not happened else host.forget()
+            if happened:
+                host.forget()
+            else:
+                silent_until += host.kept()
             for key, _ in happened:
                 descriptor = key.fd
                 if descriptor == ended:
@@ -234,10 +234,9 @@ class _Host:
         lost = max((now - then for now, then in zip(self._before, before, strict=False)), default=0)
         return lost / os.sysconf("SC_CLK_TCK")
 
-    def forget(self) -> float:
+    def forget(self) -> None:
         """Begin anew."""
         self._before = []
-        return 0.0
 
     @staticmethod
     def _ticks() -> list[int]:

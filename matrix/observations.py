@@ -40,6 +40,8 @@ _VIEW = {
 }
 _OBSERVATION: dict[str, Any] = {
     "type": "object",
+    "description": "outcome and seen count every run of the cell; parent, children, server and transcript tell of one:"
+    " the worst that is not as claimed, else the worst",
     "required": [
         "id",
         "stack",
@@ -149,7 +151,7 @@ _OBSERVATION: dict[str, Any] = {
         },
         "transcript": {
             **_STRINGS,
-            "description": "lines of a run with the worst outcome, without times and pids, sessions named by letters;"
+            "description": "lines of the run that is told, without times and pids, sessions named by letters;"
             " a long one is shortened where nothing but right answers stood, and says so",
         },
         "versions": {"type": "object", "additionalProperties": {"type": "string"}},

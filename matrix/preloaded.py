@@ -28,7 +28,7 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
 #: Seconds that an interpreter may take to start, and to fork.
 PATIENCE = 30.0
-#: Bytes of a request: an environment has to fit.
-_REQUEST = 1 << 20
+#: The variable that marks a cell's processes, so that those that left their group are found too. What an interpreter
+#: forks has, as far as the kernel shows, the environment of the interpreter: there the name is the mark.
+MARK = "MATRIX_CELL"
+#: Bytes of a request at most: what a socket's buffer takes without anybody raising it.
+_REQUEST = 1 << 17
 
 #: What all helpers import of the standard library, beside what this file imports.
 _STANDARD = ("datetime", "multiprocessing.popen_fork", "multiprocessing.util", "pathlib", "signal", "tomllib")
@@ -84,16 +87,20 @@ class Interpreter:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    def start(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: str) -> Program:
+    def start(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Program:
         """Start `python -m MODULE` in a copy of the interpreter: a session of its own, pipes for what it prints.
 
-        `mark` becomes the copy's name (as `ps` shows it), cut to what the kernel keeps. Raises OSError where the
-        interpreter has ended or does not answer.
+        The mark in `env` becomes the copy's name (as `ps` shows it), cut to what the kernel keeps. Raises OSError where
+        the interpreter has ended or does not answer.
         """
         python, option, module = command
         if (python, option, cwd) != (sys.executable, "-m", self._cwd):
             raise ValueError(f"a preloaded interpreter cannot run {command} in {cwd}")
-        request = json.dumps({"module": module, "env": dict(env), "name": name_of(mark)}).encode()
+        # Only what differs: an environment may be larger than a request.
+        changed = {name: value for name, value in env.items() if self._env.get(name) != value}
+        request = json.dumps({"module": module, "set": changed, "unset": [*self._env.keys() - env.keys()]}).encode()
+        if len(request) > _REQUEST:
+            raise OSError("more in the environment than a preloaded interpreter can be told; --fresh does without")
         with contextlib.ExitStack() as stack:
             output, write_output = _pipe(stack)
             errors, write_errors = _pipe(stack)
@@ -121,7 +128,6 @@ class Interpreter:
         if self._socket is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.settimeout(PATIENCE)
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST)
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, str(Path(__file__).resolve()), *self._names],
@@ -231,7 +237,7 @@ def _preload(names: Sequence[str]) -> None:
             importlib.import_module(name)
 
 
-def _serve(requests: socket.socket) -> tuple[str, dict[str, str], str, list[int]] | None:
+def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """Fork for each request; return the request in the copy, and None in the interpreter when there are no more."""
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, _REQUEST, 2)
@@ -251,29 +257,29 @@ def _serve(requests: socket.socket) -> tuple[str, dict[str, str], str, list[int]
             os._exit(0)
         os.close(reader)
         os.close(writer)
-        asked = json.loads(request)
-        return asked["module"], asked["env"], asked["name"], descriptors
+        return json.loads(request), descriptors
 
 
-def _become(module: str, env: dict[str, str], name: str, descriptors: list[int]) -> None:
-    """Do in this process what `python -m module` does."""
+def _become(asked: dict[str, Any], descriptors: list[int]) -> None:
+    """Do in this process what `python -m MODULE` does."""
     os.setsid()
+    for name in asked["unset"]:
+        os.environ.pop(name, None)
+    os.environ.update(asked["set"])
     with open("/proc/self/comm", "w") as file:  # noqa: PTH123 - it is no ordinary file
-        file.write(name)
+        file.write(name_of(os.environ[MARK]))
     nothing = os.open(os.devnull, os.O_RDONLY)
     for descriptor, standard in zip([nothing, *descriptors], (0, 1, 2), strict=True):
         if descriptor != standard:
             os.dup2(descriptor, standard)
             os.close(descriptor)
-    os.environ.clear()
-    os.environ.update(env)
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = __builtins__
     sys.modules["__main__"] = main
     sys.argv[:] = ["-m"]
     # What `python -m` itself calls; public `runpy.run_module` would undo everything before the interpreter ends, and
     # how an example's objects go at the end of the interpreter is part of what is looked at.
-    runpy._run_module_as_main(module)  # type: ignore[attr-defined]
+    runpy._run_module_as_main(asked["module"])  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

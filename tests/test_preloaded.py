@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.catalogue import cells, drivers
-from matrix.execute import MARK, Execution, Start, execute, start
-from matrix.preloaded import Interpreters, modules
+from matrix.execute import Execution, Start, execute, start
+from matrix.preloaded import MARK, Interpreters, modules
 from tests.test_execute import FAKES, NoGroups, alive
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_a_program_sees_what_it_would_see_by_itself(interpreters: Interpreters, 
     fresh = run("describes_itself", start, START=how)
     copy = run("describes_itself", interpreters.of(PRELOADED).start, START=how)
     assert said(copy) == said(fresh)
-    assert said(copy)["orphan of the run's"] == os.getpid()
+    assert said(copy)["parent"] == os.getpid()
     assert copy.output.splitlines()[1:] == fresh.output.splitlines()[1:]
     assert (copy.returncode, copy.left_behind) == (0, 0)
 
@@ -69,6 +69,27 @@ def test_a_program_ends_as_it_would_by_itself(interpreters: Interpreters, ends: 
     assert copy.returncode != 0
     assert copy.output.splitlines()[1:] == fresh.output.splitlines()[1:]
     assert copy.errors.splitlines()[-1:] == fresh.errors.splitlines()[-1:]
+
+
+def test_what_is_not_in_its_environment_a_program_does_not_inherit(interpreters: Interpreters) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "HOME"}
+    assert "HOME" in os.environ
+    copy = execute(
+        [sys.executable, "-m", "describes_itself"],
+        env=environ | {"LARGE": "x" * 100_000},
+        cwd=FAKES,
+        deadline=5,
+        groups=NoGroups(),
+        mark=uuid.uuid4().hex,
+        start=interpreters.of(PRELOADED).start,
+    )
+    assert said(copy)["environ"] == environ | {"LARGE": "x" * 100_000}
+
+
+def test_more_environment_than_can_be_told_is_said(interpreters: Interpreters) -> None:
+    with pytest.raises(OSError, match="environment"):
+        run("works", interpreters.of(PRELOADED).start, LARGE="x" * 200_000)
+    assert run("works", interpreters.of(PRELOADED).start).returncode == 0
 
 
 def test_a_program_that_hangs_is_killed(interpreters: Interpreters) -> None:

@@ -35,7 +35,7 @@ if __name__ == "__main__":
         "path": sys.path[0],
         "environ": dict(os.environ),
         "leads its session": os.getsid(0) == os.getpid() == os.getpgid(0),
-        "orphan of the run's": os.getppid(),
+        "parent": os.getppid(),
         "descriptors": sorted(int(path.name) for path in Path("/proc/self/fd").iterdir())[:-1],
         "stdin": sys.stdin.read(),
         "signals": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM)],
@@ -45,7 +45,6 @@ if __name__ == "__main__":
     print(json.dumps(about), flush=True)
     match os.environ.get("ENDS"):
         case "by a signal":
-            sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGKILL)
         case "with a status":
             sys.exit(3)
@@ -54,5 +53,4 @@ if __name__ == "__main__":
         case "with an exception":
             raise RuntimeError("it did not work")
         case "at once":
-            sys.stdout.flush()
             os._exit(4)
