@@ -9,12 +9,21 @@ The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.p
 documented (Django 5.2.19).
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
+`close_pool()` joins the pool's threads, and yet they may still be leaving when it returns: `join()` waits for their
+end in the operating system from Python 3.13 on only. What OpenSSL keeps for a thread goes with the thread, under a
+lock of the whole process. A child that is forked meanwhile inherits that lock, held, and waits for it for ever when
+it connects with TLS. Hence `close_connections`, which waits until Linux shows the threads no more.
+https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066
+
 Drivers: psycopg
 
 Remedy for: pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing
+import os
+import threading
+from pathlib import Path
 
 from django.db import connections
 
@@ -23,12 +32,22 @@ from django_examples.helper import check_out, look_up, prepare, step, wait_for
 # The pattern.
 
 
-def start_worker(work, *args):
-    """Run `work(*args)` in a forked process that inherits no connection."""
+def close_connections():
+    """Close all connections and pools, and wait until the pools' threads have left the process."""
+    leaving = {thread.native_id for thread in threading.enumerate()}
     for connection in connections.all(initialized_only=True):
         connection.close()
         if hasattr(connection, "close_pool"):
             connection.close_pool()
+    leaving -= {thread.native_id for thread in threading.enumerate()}
+    for thread in leaving:
+        while Path(f"/proc/self/task/{thread}").exists():
+            os.sched_yield()
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process that inherits no connection."""
+    close_connections()
     process = multiprocessing.get_context("fork").Process(target=work, args=args)
     process.start()
     return process

@@ -6,6 +6,12 @@ process opens a pool of its own after the fork. `close()` closes what is in the 
 have been given back.
 https://www.psycopg.org/psycopg3/docs/advanced/pool.html
 
+`close()` joins the pool's threads, and yet they may still be leaving when it returns: `join()` waits for their end
+in the operating system from Python 3.13 on only. What OpenSSL keeps for a thread goes with the thread, under a lock
+of the whole process. A child that is forked meanwhile inherits that lock, held, and waits for it for ever when it
+connects with TLS. Hence `close_pool`, which waits until Linux shows the threads no more.
+https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066
+
 Drivers: psycopg
 
 Remedy for: pool_inherited, pool_closed_in_child
@@ -13,6 +19,8 @@ Remedy for: pool_inherited, pool_closed_in_child
 
 import multiprocessing
 import os
+import threading
+from pathlib import Path
 from typing import Any
 
 from psycopg_pool import ConnectionPool
@@ -33,9 +41,19 @@ def open_pool():
     pool.wait()
 
 
+def close_pool():
+    """Close this process's pool, and wait until its threads have left the process."""
+    leaving = {thread.native_id for thread in threading.enumerate()}
+    pool.close()
+    leaving -= {thread.native_id for thread in threading.enumerate()}
+    for thread in leaving:
+        while Path(f"/proc/self/task/{thread}").exists():
+            os.sched_yield()
+
+
 def start_worker(work, *args):
     """Run `work(*args)` in a forked process that inherits no connection."""
-    pool.close()
+    close_pool()
     process = multiprocessing.get_context("fork").Process(target=work, args=args)
     process.start()
     return process

@@ -30,6 +30,8 @@ LEAVING = 0.5
 STAYING = 2.0
 #: Written orders are numbered from here; those below were there before.
 FIRST_WRITTEN = 1000
+#: What a client says in the clear before it has encryption; libpq may leave after it.
+_ASKS_FOR_ENCRYPTION = ("SSLRequest", "GSSENCRequest")
 #: What a program must not inherit from the shell that started the matrix.
 _OURS = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_START")
 
@@ -199,7 +201,7 @@ def _check(
     over = (prepared.result or "").removeprefix("done, over ")
     if over != cell.transport:
         raise BrokenCellError(f"the program's session went over {over}, and the cell is about {cell.transport}")
-    if any(connection.tls != (cell.transport == "tls") for connection in connections if connection.events):
+    if not all(is_encrypted_as_asked(connection, cell.transport) for connection in connections):
         raise BrokenCellError(
             "one of the program's sessions was encrypted where it should not be, or the other way round"
         )
@@ -207,6 +209,17 @@ def _check(
         raise BrokenCellError(f"the example itself failed with exit status {execution.returncode}: {last_words}")
     if execution.left_behind:
         raise BrokenCellError(f"the example ended and left {execution.left_behind} of its processes running")
+
+
+def is_encrypted_as_asked(connection: Connection, transport: str) -> bool:
+    """Whether a session is encrypted exactly where its transport is `tls`; true of one that ended before it began."""
+    if transport != "tls" or connection.tls:
+        return connection.tls == (transport == "tls")
+    return all(
+        event["name"] in _ASKS_FOR_ENCRYPTION
+        for event in connection.events
+        if event["from"] == "client" and event["kind"] in ("message", "undecoded")
+    )
 
 
 def database_name(token: str, number: int) -> str:

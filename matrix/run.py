@@ -230,8 +230,10 @@ def _run_cells(
         except (BrokenCellError, MatrixError, RelayError, OSError) as error:
             if not stopping.is_set():
                 odd = True
+                why = " ".join(str(error).split())
                 with lock:
-                    report.broken[cell.id] = " ".join(str(error).split())
+                    report.broken[cell.id] = why
+                progress.say(f"not judged: {cell.id}: {why}")
                 observers.forget(cell.server)
         finally:
             idle.put(observers)
