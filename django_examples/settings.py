@@ -35,7 +35,7 @@ if url.scheme.startswith("postgres"):
     # back at the end of a request, so Django refuses to have it outlive the request as well.
     DATABASES["pooled"] = {
         **DATABASES["default"],
-        "OPTIONS": {**options, "pool": {"min_size": 2, "max_size": 4, "timeout": 2}},
+        "OPTIONS": {**options, "pool": {"min_size": 2, "max_size": 4}},
         "CONN_MAX_AGE": 0,
     }
 INSTALLED_APPS = ["django_examples"]

@@ -64,7 +64,7 @@ def main():
     wait_for(worker)
     look_up(first, 2)
     check_out(pool)
-    check_out(pool, timeout=1)
+    check_out(pool)
 
 
 if __name__ == "__main__":

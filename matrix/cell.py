@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matrix.wire.relay import Listener, Relay
 
 #: Seconds a session may need to leave the server's list once every process that held it is gone.
-LEAVING = 0.5
+LEAVING = 5.0
 #: Seconds for which sessions that stay longer than that are watched.
 STAYING = 2.0
 #: Written orders are numbered from here; those below were there before.

@@ -12,20 +12,21 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from matrix.preloaded import MARK, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import IO
 
 #: Seconds a program may take until it is ready: interpreter, imports, tables and a busy machine.
 STARTUP = 30.0
 #: After so many seconds of silence it is looked at how many of them the host kept from this machine.
 QUIET = 0.5
-#: Seconds that processes are given to leave by themselves after the program has ended.
+#: Seconds that processes are given to leave by themselves after the program has ended, and at most, where they work on.
 GRACE = 0.5
+LONGEST_GRACE = 10.0
 #: Bytes of output that are kept; a program that prints more is a broken one.
 OUTPUT_LIMIT = 4_000_000
 
@@ -212,14 +213,35 @@ def _read(
 
 def _is_at_work(session: int) -> bool:
     """Whether a process of a session runs, or waits for a processor or a disk; False where the system does not say."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] in "RD":
+    for folder in Path("/proc").glob("[0-9]*"):
+        stat = _stat(int(folder.name))
+        if stat and stat.session == session and stat.is_at_work:
             return True
     return False
+
+
+class _Stat(NamedTuple):
+    """What the kernel shows of a process."""
+
+    name: str
+    state: str
+    group: int
+    session: int
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it runs, or waits for a processor or a disk."""
+        return self.state in "RD"
+
+
+def _stat(pid: int) -> _Stat | None:
+    """Return what `/proc/PID/stat` tells of a process; None where there is no such process, or no such file."""
+    try:
+        before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return None
+    fields = after.split()
+    return _Stat(before.partition("(")[2], fields[0], int(fields[2]), int(fields[3]))
 
 
 class _Host:
@@ -247,6 +269,23 @@ class _Host:
         return [int(line.split()[8]) for line in lines if line.startswith("cpu")]
 
 
+class _Grace:
+    """The time that some processes are given to leave: what the host keeps, and while they work, does not count."""
+
+    def __init__(self) -> None:
+        now = time.monotonic()
+        self._until, self._last_moment = now + GRACE, now + LONGEST_GRACE
+        self._host = _Host()
+
+    def is_over(self, pids: Iterable[int]) -> bool:
+        """Whether those of the processes that are still there have had their time."""
+        self._until += self._host.kept()
+        now = time.monotonic()
+        if now < self._until:
+            return False
+        return now >= self._last_moment or not any((stat := _stat(pid)) and stat.is_at_work for pid in pids)
+
+
 def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:
     """Return a descriptor that becomes readable when the program ends, None where the system has none."""
     if not hasattr(os, "pidfd_open"):
@@ -265,8 +304,8 @@ def _end(process: Process, mark: str) -> int:
     Those that leave by themselves when the program has gone, such as its fork server, may do so first.
     """
     if process.poll() is not None:
-        until = time.monotonic() + GRACE
-        while _reap(_orphans(process.pid, mark)) and time.monotonic() < until:
+        grace = _Grace()
+        while (staying := _reap(_orphans(process.pid, mark))) and not grace.is_over(staying):
             time.sleep(0.002)
     left = _reap(_orphans(process.pid, mark)) if process.poll() is not None else set()
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -276,9 +315,9 @@ def _end(process: Process, mark: str) -> int:
         if pipe is not None:
             pipe.close()
     # Orphans come to this process: those of the group are dying, those that left the group bear the mark.
-    until = time.monotonic() + GRACE
+    grace = _Grace()
     dying: set[int] = set()
-    while (dying := _reap(_orphans(process.pid, mark) | dying)) and time.monotonic() < until:
+    while (dying := _reap(_orphans(process.pid, mark) | dying)) and not grace.is_over(dying):
         for pid in dying:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -299,8 +338,8 @@ def _reap(pids: set[int]) -> set[int]:
 def _orphans(group: int, mark: str) -> set[int]:
     """Return the adopted children of this process that belong to a cell, dead ones included."""
     found = set()
-    for pid, (name, pgrp, state) in _children().items():
-        if pgrp == group or name == name_of(mark) or (state != "Z" and _has_mark(pid, mark)):
+    for pid, stat in _children().items():
+        if stat.group == group or stat.name == name_of(mark) or (stat.state != "Z" and _has_mark(pid, mark)):
             found.add(pid)
     return found
 
@@ -313,8 +352,8 @@ def _has_mark(pid: int, mark: str) -> bool:
     return f"{MARK}={mark}".encode() in environ.split(b"\0")
 
 
-def _children() -> dict[int, tuple[str, int, str]]:
-    """Return this process's children as the kernel lists them: pid to (name, group, state). Empty outside Linux."""
+def _children() -> dict[int, _Stat]:
+    """Return this process's children as the kernel lists them, by pid. Empty outside Linux."""
     found = {}
     for path in Path("/proc/self/task").glob("*/children"):
         try:
@@ -322,12 +361,8 @@ def _children() -> dict[int, tuple[str, int, str]]:
         except OSError:
             continue
         for pid in map(int, pids):
-            try:
-                before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-            except OSError:
-                continue
-            fields = after.split()
-            found[pid] = (before.partition("(")[2], int(fields[2]), fields[0])
+            if stat := _stat(pid):
+                found[pid] = stat
     return found
 
 

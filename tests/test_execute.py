@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.execute import STARTUP, Execution, execute
+from matrix.execute import STARTUP, Execution, _Grace, execute
 from matrix.judge import Run, judge
 from matrix.transcript import parse
 
@@ -116,6 +116,23 @@ def test_leaves_a_daemon(tmp_path: Path) -> None:
     execution = run("leaves_a_daemon", str(tmp_path / "pid"), deadline=5)
     assert execution.left_behind == 1
     assert not alive(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
+def test_who_works_when_the_program_ends_may_end_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matrix.execute.GRACE", 0.1)
+    assert run("leaves_a_busy_child", "0.5").left_behind == 0
+    monkeypatch.setattr("matrix.execute.LONGEST_GRACE", 0.3)
+    assert run("leaves_a_busy_child", "600").left_behind == 1
+
+
+def test_what_the_host_keeps_from_who_is_leaving_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = iter([0.0, 60.0])
+    monkeypatch.setattr("matrix.execute.GRACE", 0.0)
+    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: next(kept))
+    grace = _Grace()
+    assert grace.is_over([])
+    assert not grace.is_over([])
 
 
 def test_closes_its_pipes() -> None:
