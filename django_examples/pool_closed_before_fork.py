@@ -13,7 +13,8 @@ https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 end in the operating system from Python 3.13 on only. What OpenSSL keeps for a thread goes with the thread, under a
 lock of the whole process. A child that is forked meanwhile inherits that lock, held, and waits for it for ever when
 it connects with TLS. Hence `close_connections`, which waits until Linux shows the threads no more.
-https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066
+https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
+`init_thread_stop` in https://github.com/openssl/openssl/blob/master/crypto/initthread.c
 
 Drivers: psycopg
 

@@ -270,7 +270,7 @@ class _Host:
 
 
 class _Grace:
-    """The time that some processes are given to leave: what the host keeps, and while they work, does not count."""
+    """The time some processes are given to leave: GRACE; up to LONGEST_GRACE while they work or the host keeps it."""
 
     def __init__(self) -> None:
         now = time.monotonic()
@@ -281,9 +281,9 @@ class _Grace:
         """Whether those of the processes that are still there have had their time."""
         self._until += self._host.kept()
         now = time.monotonic()
-        if now < self._until:
-            return False
-        return now >= self._last_moment or not any((stat := _stat(pid)) and stat.is_at_work for pid in pids)
+        if now >= self._last_moment:
+            return True
+        return now >= self._until and not any((stat := _stat(pid)) and stat.is_at_work for pid in pids)
 
 
 def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:

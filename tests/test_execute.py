@@ -133,6 +133,9 @@ def test_what_the_host_keeps_from_who_is_leaving_does_not_count(monkeypatch: pyt
     grace = _Grace()
     assert grace.is_over([])
     assert not grace.is_over([])
+    monkeypatch.setattr("matrix.execute.LONGEST_GRACE", 0.0)
+    kept = iter([60.0])
+    assert _Grace().is_over([])
 
 
 def test_closes_its_pipes() -> None:
