@@ -7,6 +7,7 @@ import errno
 import gc
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -158,6 +159,23 @@ def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch:
             assert f"MATRIX_{family.upper()}_URL" in server.reason
             assert "install" in server.reason
             assert "\n" not in server.reason
+
+
+def test_a_user_without_a_name_is_told_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number alone; ``initdb`` refuses, whosever it is."""
+
+    def nobody(uid: int) -> object:
+        raise KeyError(uid)
+
+    if not list(postgresql.installed()):
+        pytest.skip("no PostgreSQL is installed")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))  # no template of an earlier run
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    with servers.running(["postgresql"], report=quiet) as found:
+        server = found["postgresql"]
+        assert isinstance(server, Unavailable)
+        assert server.reason.count(f"none for user id {os.geteuid()}") == 1
+        assert "MATRIX_POSTGRESQL_URL" in server.reason
 
 
 def test_without_network_the_reason_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

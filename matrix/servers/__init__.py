@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from matrix import cache
-from matrix.errors import MatrixError
+from matrix.errors import MatrixError, MissingError
 from matrix.servers import _process, _tls, _url
 from matrix.servers._model import (
     Binaries,
@@ -173,6 +173,8 @@ def _obtain(
         for binaries in _candidates(family, place, choice):
             try:
                 return family.start(_reachable(name, binaries, place), place, cleanup)
+            except MissingError:
+                raise  # the machine lacks it, whichever binaries are tried
             except (MatrixError, OSError) as error:
                 reasons.append(f"{binaries.server}: {error}")
                 cleanup.close()

@@ -152,6 +152,7 @@ class Family(Protocol):
     def start(self, binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
         """Start a private server and return when it answers; raise ``StartError`` if it does not.
 
+        ``MissingError`` says that no other binaries would do better here, and the search is over.
         What has to be done to stop it is left on ``cleanup``, in the case of failure too.
         """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -228,6 +229,7 @@ def _create_data(binaries: Binaries, place: Place, version: str, data: Path) -> 
     name = f"postgresql-{number[0] if number else ''}-data-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
     def initialise(folder: Path) -> None:
+        _require_name()
         work = place.data / "postgresql.new"
         work.mkdir(mode=0o700)
         secret = work / "password"
@@ -253,6 +255,19 @@ def _create_data(binaries: Binaries, place: Place, version: str, data: Path) -> 
         initialise(template.parent)
     cache.copy(template / "data", data, owner=place.owner)
     return (template / "password").read_text()
+
+
+def _require_name() -> None:
+    """Raise ``MissingError`` where the user has no name, as in a container run under a number alone.
+
+    ``initdb`` looks its user's name up whatever it is told (``get_user_name_or_exit``).
+    """
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise MissingError(
+            f"initdb wants to know its user's name, and /etc/passwd has none for user id {os.geteuid()}"
+        ) from None
 
 
 def _connect(server: Server, database: str) -> psycopg.Connection[tuple[Any, ...]]:
