@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STARTUP = 30.0
 #: After so many seconds of silence it is looked at how many of them the host kept from this machine.
 QUIET = 0.5
+#: How many times as long the whole may take, at most, because of what the host keeps.
+STRETCH = 10
 #: Seconds that processes are given to leave by themselves after the program has ended, and at most, where they work on.
 GRACE = 0.5
 LONGEST_GRACE = 10.0
@@ -125,12 +127,12 @@ def execute(
     """Run a program in a session of its own and return what it printed and how it ended.
 
     `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; until it
-    has printed `ready` it has `startup` seconds. What a host gives to its other guests meanwhile does not count,
-    nor is it a hang while one of its processes runs or waits for a processor. In all it has no more than ten
-    deadlines after those `startup` seconds. Then its whole process group is killed. `watch` is given each piece of
-    output as it comes. `start` starts the program. When this returns, no process of the program is left, its pipes
-    are closed, and every orphan that the program made is reaped. Raises OSError where the program cannot be
-    started.
+    has printed `ready` it has `startup` seconds. It is no hang while one of its processes runs or waits for a
+    processor. In all it has no more than ten deadlines after those `startup` seconds. What a host gives to its other
+    guests meanwhile does not count, but never does the whole take more than `STRETCH` times as long. Then its whole
+    process group is killed. `watch` is given each piece of output as it comes. `start` starts the program. When this
+    returns, no process of the program is left, its pipes are closed, and every orphan that the program made is
+    reaped. Raises OSError where the program cannot be started.
     """
     _adopt_orphans()
     began = time.monotonic()
@@ -162,8 +164,10 @@ def _read(
     buffers = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
     output = buffers[process.stdout.fileno()]
     now = time.monotonic()
-    silent_until, last_moment = now + startup, now + startup + 10 * deadline
-    is_ready, host = False, _Host()
+    longest = startup + 10 * deadline
+    silent_until, last_moment, very_last = now + startup, now + longest, now + STRETCH * longest
+    is_ready, host, host_in_all = False, _Host(), _Host()
+    host_in_all.kept()
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         for descriptor in buffers:
             selector.register(descriptor, selectors.EVENT_READ)
@@ -173,6 +177,8 @@ def _read(
         gone = False
         while selector.get_map().keys() & buffers.keys():
             now = time.monotonic()
+            if now >= last_moment:
+                last_moment = min(last_moment + host_in_all.kept(), very_last)
             if silent_until <= now < last_moment and not gone and _is_at_work(process.pid):
                 silent_until = now + QUIET
             limit = min(silent_until, last_moment)

@@ -170,12 +170,13 @@ def test_nothing_is_left_where_the_runner_is_interrupted(monkeypatch: pytest.Mon
 
 
 def test_what_the_host_keeps_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = iter([0.0, 0.4, 0.3])
+    """Here it keeps every second moment."""
+    a_second = os.sysconf("SC_CLK_TCK")
     monkeypatch.setattr("matrix.execute.QUIET", 0.05)
-    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: next(kept, 0.0))
-    execution = run("hangs", deadline=0.3)
+    monkeypatch.setattr("matrix.execute._Host._ticks", lambda _: [int(time.monotonic() * a_second / 2)])
+    execution = run("hangs", deadline=0.6)
     assert execution.timed_out
-    assert execution.seconds >= 1.0
+    assert execution.seconds >= 0.9
 
 
 def test_the_deadline_begins_when_the_program_is_ready() -> None:
@@ -185,6 +186,7 @@ def test_the_deadline_begins_when_the_program_is_ready() -> None:
 
 def test_a_host_that_keeps_everything_does_not_keep_a_program_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matrix.execute.QUIET", 0.05)
+    monkeypatch.setattr("matrix.execute.STRETCH", 2)
     monkeypatch.setattr("matrix.execute._Host.kept", lambda _: 10.0)
     execution = run("hangs", deadline=0.1, startup=1)
     assert execution.timed_out
@@ -192,8 +194,15 @@ def test_a_host_that_keeps_everything_does_not_keep_a_program_for_ever(monkeypat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what processes do is read from /proc")
-def test_who_computes_does_not_hang_for_a_while() -> None:
+def test_what_the_host_keeps_does_not_count_in_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: 2.0)
+    assert run("works_in_silence", "3", deadline=0.1, startup=1).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what processes do is read from /proc")
+def test_who_computes_does_not_hang_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("works_in_silence", "1", deadline=0.3).returncode == 0
+    monkeypatch.setattr("matrix.execute.STRETCH", 1)
     execution = run("works_in_silence", "600", deadline=0.1, startup=1)
     assert execution.timed_out
     assert execution.seconds < 10
