@@ -71,6 +71,7 @@ def main():
     look_up(2, using="pooled")
     wait_for(worker)
     look_up(3, using="pooled")
+    step("close", close_connections)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ def main():
     wait_for(start_worker(child_that_drops))
     look_up(checked_out, 3)
     look_up(check_out(pool), 4)
+    step("close", pool.close)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ def main():
     look_up(first, 2)
     check_out(pool)
     check_out(pool)
+    step("close", pool.close)
 
 
 if __name__ == "__main__":
