@@ -167,7 +167,7 @@ def _read(
     longest = startup + 10 * deadline
     silent_until, last_moment, very_last = now + startup, now + longest, now + STRETCH * longest
     is_ready, host, host_in_all = False, _Host(), _Host()
-    host_in_all.kept()
+    host_in_all.kept()  # what it kept before does not matter
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         for descriptor in buffers:
             selector.register(descriptor, selectors.EVENT_READ)

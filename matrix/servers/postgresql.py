@@ -260,7 +260,7 @@ def _create_data(binaries: Binaries, place: Place, version: str, data: Path) -> 
 def _require_name() -> None:
     """Raise ``MissingError`` where the user has no name, as in a container run under a number alone.
 
-    ``initdb`` looks its user's name up whatever it is told (``get_user_name_or_exit``).
+    ``initdb`` looks it up, and fails without, even where ``--username`` names the superuser.
     """
     try:
         pwd.getpwuid(os.geteuid())
