@@ -38,7 +38,7 @@ def install(session: nox.Session, *requirements: str) -> None:
 def install_driver(session: nox.Session, driver: str) -> None:
     """Install a driver, built the way this machine allows; the plan for it is the harness's."""
     python = str(Path(session.bin) / "python")
-    command = ["python", "-m", "matrix.provision", driver, "--python", python]
+    command = ["python", "-m", "matrix.provision.driver", driver, "--python", python]
     try:
         plan = json.loads(session.run(*command, silent=True, stderr=None, log=False))
     except nox.command.CommandFailed:
@@ -152,7 +152,7 @@ def bench(session: nox.Session) -> None:
     install(session, *groups("harness", "django", "sqlalchemy"))
     for driver in DRIVERS:
         install_driver(session, driver)
-    session.run("python", "-m", "matrix.bench", *session.posargs)
+    session.run("python", "-m", "matrix.run.bench", *session.posargs)
 
 
 @nox.session(default=False)
@@ -175,4 +175,4 @@ def relay(session: nox.Session) -> None:
     install(session, *groups("harness", "django", "sqlalchemy"))
     for driver in DRIVERS:
         install_driver(session, driver)
-    session.run("python", "-m", "matrix.relay_check", *session.posargs)
+    session.run("python", "-m", "matrix.run.relay_check", *session.posargs)

@@ -10,13 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from matrix import catalogue, observations, show, table
+from matrix import catalogue
 from matrix.errors import MatrixError
 from matrix.files import write_text
 from matrix.pages.commands import add_commands
+from matrix.records import observations
 from matrix.report import command as reporting
-from matrix.run import DEADLINE, Options, Report, cores, run
-from matrix.versions import installed
+from matrix.report import show, table
+from matrix.run.runner import DEADLINE, Options, Report, cores, run
+from matrix.run.versions import installed
 
 #: Lines of a deviation's transcript that are shown.
 SHOWN = 40

@@ -15,3 +15,7 @@ class MatrixError(Exception):
 
 class MissingError(MatrixError):
     """What is needed cannot be had on this machine; the message says what, and how to get it."""
+
+
+class UnreadableError(MatrixError):
+    """A record is not what this version defines; the message names the record and the field."""

@@ -6,8 +6,8 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from matrix import observations
-from matrix.judge import OUTCOMES
+from matrix.records import observations
+from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
     from pathlib import Path

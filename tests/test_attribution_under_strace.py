@@ -18,14 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from matrix import catalogue, cell, servers
-from matrix.attribution import Attribution, attribute, is_socket, processes, undelivered
+from matrix import catalogue, servers
 from matrix.catalogue import ROOT, Cell
-from matrix.execute import execute
+from matrix.process.execute import execute
+from matrix.process.watchdog import Watchdog
+from matrix.records.transcript import moment, parse
+from matrix.records.wire import Connection
+from matrix.run import cell
 from matrix.servers import Server
-from matrix.transcript import moment, parse
-from matrix.warden import Warden
-from matrix.wire.event import Connection
+from matrix.wire.attribution import Attribution, attribute, is_socket, processes, undelivered
 from matrix.wire.relay import Relay
 
 #: A cell for each way of sending and of leaving, on every driver; few, for the tracing is slow.
@@ -192,13 +193,13 @@ def traced() -> Iterator[dict[str, Traced]]:
     cells = {cell.id: cell for cell in catalogue.cells()}
     wanted = [cells[key] for key in KEYS if importlib.util.find_spec(DRIVERS[cells[key].driver])]
     with contextlib.ExitStack() as stack:
-        warden = stack.enter_context(Warden())
-        running = stack.enter_context(servers.running(["mariadb", "postgresql"], warden=warden))
+        watchdog = stack.enter_context(Watchdog())
+        running = stack.enter_context(servers.running(["mariadb", "postgresql"], watchdog=watchdog))
         relay = stack.enter_context(Relay())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fc-", dir="/tmp")))
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(2))
         futures = {
-            each.id: pool.submit(run, each, server, f"matrix_strace_{number}", warden, relay, folder)
+            each.id: pool.submit(run, each, server, f"matrix_strace_{number}", watchdog, relay, folder)
             for number, each in enumerate(wanted)
             if isinstance(server := running[each.server], Server)
         }
@@ -206,16 +207,16 @@ def traced() -> Iterator[dict[str, Traced]]:
         yield found
 
 
-def run(each: Cell, server: Server, database: str, warden: Warden, relay: Relay, folder: Path) -> Traced:
+def run(each: Cell, server: Server, database: str, watchdog: Watchdog, relay: Relay, folder: Path) -> Traced:
     with contextlib.closing(servers.observer(server)) as observer:
         observer.create_database(database)
         try:
-            return run_in(database, each, server, warden, relay, folder)
+            return run_in(database, each, server, watchdog, relay, folder)
         finally:
             observer.drop_database(database)
 
 
-def run_in(database: str, each: Cell, server: Server, warden: Warden, relay: Relay, folder: Path) -> Traced:
+def run_in(database: str, each: Cell, server: Server, watchdog: Watchdog, relay: Relay, folder: Path) -> Traced:
     listener = cell._listen(relay, server, each.transport, folder)
     address = cell._through(server, listener)
     output = folder / f"{database}.txt"
@@ -223,10 +224,10 @@ def run_in(database: str, each: Cell, server: Server, warden: Warden, relay: Rel
     driver = catalogue.drivers()[each.driver]
     execution = execute(
         [*ours, "-o", str(output), sys.executable, "-m", each.module],
-        env=cell.clean_environ(warden.environ()) | {"DATABASE_URL": driver.url(address, each.transport, database)},
+        env=cell.clean_environ(watchdog.environ()) | {"DATABASE_URL": driver.url(address, each.transport, database)},
         cwd=ROOT,
         deadline=20,
-        groups=warden,
+        groups=watchdog,
         mark=database,
     )
     connections = relay.close(listener, settle=2, drop=True)

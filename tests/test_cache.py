@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import cache
 from matrix.errors import MatrixError
+from matrix.provision import cache
 
 if TYPE_CHECKING:
     from pathlib import Path

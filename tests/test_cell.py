@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.cell import is_encrypted_as_asked
+from matrix.records.wire import Connection
+from matrix.run.cell import is_encrypted_as_asked
 from matrix.wire import fuzz
-from matrix.wire.event import Connection
 from matrix.wire.recorder import DECODERS, Recorder
 
 if TYPE_CHECKING:

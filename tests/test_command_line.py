@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix import observations
 from matrix.catalogue import ROOT
+from matrix.records import observations
 
 CELL = "bare/closed_in_child/psycopg/postgresql/tcp"
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from matrix.catalogue import ROOT, STACKS, Cell, Example, cells, drivers, examples
-from matrix.cell import clean_environ, database_name
-from matrix.claims import claims
-from matrix.execute import execute
-from matrix.judge import Run, judge
+from matrix.process.execute import execute
+from matrix.process.watchdog import Watchdog
+from matrix.records.claims import claims
+from matrix.records.run import Run
+from matrix.records.transcript import parse
+from matrix.run.cell import clean_environ, database_name
+from matrix.run.judge import judge
 from matrix.servers import Observer, Server, observer, running
-from matrix.transcript import parse
-from matrix.warden import Warden
 
 #: What an example's folder needs besides the example: the helper, and for Django the project around it.
 PROJECT = ("__init__.py", "helper.py", "settings.py", "models.py", "migrations")
@@ -33,15 +34,15 @@ def chosen() -> list[Cell]:
 
 
 @pytest.fixture(scope="module")
-def warden() -> Iterator[Warden]:
-    with Warden() as started:
+def watchdog() -> Iterator[Watchdog]:
+    with Watchdog() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def servers(warden: Warden) -> Iterator[dict[str, tuple[Server, Observer]]]:
+def servers(watchdog: Watchdog) -> Iterator[dict[str, tuple[Server, Observer]]]:
     """Every server that can be had here, with a connection to it."""
-    with running(sorted({cell.server for cell in cells()}), warden=warden) as found:
+    with running(sorted({cell.server for cell in cells()}), watchdog=watchdog) as found:
         started = {name: server for name, server in found.items() if isinstance(server, Server)}
         looks = {name: observer(server) for name, server in started.items()}
         yield {name: (server, looks[name]) for name, server in started.items()}
@@ -51,7 +52,7 @@ def servers(warden: Warden) -> Iterator[dict[str, tuple[Server, Observer]]]:
 
 @pytest.mark.parametrize("cell", chosen(), ids=lambda cell: cell.id)
 def test_an_example_runs_where_it_is_copied_to(
-    cell: Cell, servers: dict[str, tuple[Server, Observer]], warden: Warden, tmp_path: Path
+    cell: Cell, servers: dict[str, tuple[Server, Observer]], watchdog: Watchdog, tmp_path: Path
 ) -> None:
     folder = tmp_path / STACKS[cell.stack]
     folder.mkdir()
@@ -62,18 +63,18 @@ def test_an_example_runs_where_it_is_copied_to(
         elif (source / name).exists():
             shutil.copy(source / name, folder / name)
     server, look = servers[cell.server]
-    database = database_name(warden.token, chosen().index(cell))
+    database = database_name(watchdog.token, chosen().index(cell))
     look.create_database(database)
     try:
         execution = execute(
             [sys.executable, "-m", cell.module],
             env={
-                **clean_environ(warden.environ()),
+                **clean_environ(watchdog.environ()),
                 "DATABASE_URL": drivers()[cell.driver].url(server, "tcp", database),
             },
             cwd=tmp_path,
             deadline=8,
-            groups=warden,
+            groups=watchdog,
             mark=database,
         )
         lines, _ = parse(execution.output)

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from matrix import catalogue, observations
+from matrix import catalogue
 from matrix.catalogue import ROOT, STACKS, cells, drivers, examples
-from matrix.claims import claims, reasons
+from matrix.records import observations
+from matrix.records.claims import claims, reasons
 
 EXAMPLES = list(examples().values())
 

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix import evidence, show
-from matrix.attribution import SLACK, processes
-from matrix.evidence import timeline
-from matrix.judge import Run
 from matrix.pages.timeline import draw
+from matrix.records.run import Run
+from matrix.records.transcript import Line, moment, parse
+from matrix.records.wire import Connection, Event
+from matrix.report import show
 from matrix.servers import Said, Session
-from matrix.transcript import Line, moment, parse
-from matrix.wire.event import Connection, Event
+from matrix.wire import evidence
+from matrix.wire.attribution import SLACK, processes
+from matrix.wire.evidence import timeline
 
 #: Noon of some day: the moment 0 of every run here.
 NOON = 1_700_049_600.0

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix.execute import STARTUP, Execution, _Grace, execute
-from matrix.judge import Run, judge
-from matrix.transcript import parse
+from matrix.process.execute import STARTUP, Execution, _Grace, execute
+from matrix.records.run import Run
+from matrix.records.transcript import parse
+from matrix.run.judge import judge
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -120,20 +121,20 @@ def test_leaves_a_daemon(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
 def test_who_works_when_the_program_ends_may_end_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrix.execute.GRACE", 0.1)
+    monkeypatch.setattr("matrix.process.execute.GRACE", 0.1)
     assert run("leaves_a_busy_child", "0.5").left_behind == 0
-    monkeypatch.setattr("matrix.execute.LONGEST_GRACE", 0.3)
+    monkeypatch.setattr("matrix.process.execute.LONGEST_GRACE", 0.3)
     assert run("leaves_a_busy_child", "600").left_behind == 1
 
 
 def test_what_the_host_keeps_from_who_is_leaving_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = iter([0.0, 60.0])
-    monkeypatch.setattr("matrix.execute.GRACE", 0.0)
-    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: next(kept))
+    monkeypatch.setattr("matrix.process.execute.GRACE", 0.0)
+    monkeypatch.setattr("matrix.process.execute._Host.kept", lambda _: next(kept))
     grace = _Grace()
     assert grace.is_over([])
     assert not grace.is_over([])
-    monkeypatch.setattr("matrix.execute.LONGEST_GRACE", 0.0)
+    monkeypatch.setattr("matrix.process.execute.LONGEST_GRACE", 0.0)
     kept = iter([60.0])
     assert _Grace().is_over([])
 
@@ -162,7 +163,7 @@ def test_nothing_is_left_where_the_runner_is_interrupted(monkeypatch: pytest.Mon
         time.sleep(0.1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("matrix.execute._read", interrupt)
+    monkeypatch.setattr("matrix.process.execute._read", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run("hangs", groups=groups)
     with pytest.raises(ProcessLookupError):
@@ -172,8 +173,8 @@ def test_nothing_is_left_where_the_runner_is_interrupted(monkeypatch: pytest.Mon
 def test_what_the_host_keeps_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here it keeps every second moment."""
     a_second = os.sysconf("SC_CLK_TCK")
-    monkeypatch.setattr("matrix.execute.QUIET", 0.05)
-    monkeypatch.setattr("matrix.execute._Host._ticks", lambda _: [int(time.monotonic() * a_second / 2)])
+    monkeypatch.setattr("matrix.process.execute.QUIET", 0.05)
+    monkeypatch.setattr("matrix.process.execute._Host._ticks", lambda _: [int(time.monotonic() * a_second / 2)])
     execution = run("hangs", deadline=0.6)
     assert execution.timed_out
     assert execution.seconds >= 0.9
@@ -185,9 +186,9 @@ def test_the_deadline_begins_when_the_program_is_ready() -> None:
 
 
 def test_a_host_that_keeps_everything_does_not_keep_a_program_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrix.execute.QUIET", 0.05)
-    monkeypatch.setattr("matrix.execute.STRETCH", 2)
-    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: 10.0)
+    monkeypatch.setattr("matrix.process.execute.QUIET", 0.05)
+    monkeypatch.setattr("matrix.process.execute.STRETCH", 2)
+    monkeypatch.setattr("matrix.process.execute._Host.kept", lambda _: 10.0)
     execution = run("hangs", deadline=0.1, startup=1)
     assert execution.timed_out
     assert execution.seconds < 10
@@ -195,14 +196,14 @@ def test_a_host_that_keeps_everything_does_not_keep_a_program_for_ever(monkeypat
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what processes do is read from /proc")
 def test_what_the_host_keeps_does_not_count_in_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrix.execute._Host.kept", lambda _: 2.0)
+    monkeypatch.setattr("matrix.process.execute._Host.kept", lambda _: 2.0)
     assert run("works_in_silence", "3", deadline=0.1, startup=1).returncode == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what processes do is read from /proc")
 def test_who_computes_does_not_hang_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("works_in_silence", "1", deadline=0.3).returncode == 0
-    monkeypatch.setattr("matrix.execute.STRETCH", 1)
+    monkeypatch.setattr("matrix.process.execute.STRETCH", 1)
     execution = run("works_in_silence", "600", deadline=0.1, startup=1)
     assert execution.timed_out
     assert execution.seconds < 10

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from matrix import observations
-from matrix.run import Options, run
+from matrix.records import observations
+from matrix.run.runner import Options, run
 
 #: The modules whose presence says that a driver is installed, and the goodbye of its protocol.
 MODULES = {"mysqlclient": "MySQLdb", "pymysql": "pymysql", "psycopg": "psycopg"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from matrix.judge import OUTCOMES, Run, judge, worst
-from matrix.transcript import parse
+from matrix.records.outcomes import OUTCOMES, worst
+from matrix.records.run import Run
+from matrix.records.transcript import parse
+from matrix.run.judge import judge
 
 
 def run(*lines: str, **facts: object) -> Run:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from matrix import observations
 from matrix.errors import MatrixError
+from matrix.records import observations
 
 VIEW: dict[str, Any] = {"right": 1, "wrong": 0, "errors": [], "unanswered": []}
 

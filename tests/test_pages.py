@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from matrix import catalogue, observations
+from matrix import catalogue
 from matrix.__main__ import main
 from matrix.catalogue import ROOT, STACKS, TRANSPORTS, Cell
 from matrix.pages import check, choice, links, prose, statements, symptoms
@@ -22,6 +22,7 @@ from matrix.pages.explain import explain
 from matrix.pages.facts import Facts, describe, load
 from matrix.pages.render import render
 from matrix.pages.source import pattern
+from matrix.records import observations
 
 # Results made for the purpose: every hazard raises what its driver says of a lost session, every remedy works.
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix.catalogue import cells, drivers
-from matrix.execute import Execution, Start, execute, start
-from matrix.preloaded import MARK, Interpreters, modules
+from matrix.process.execute import Execution, Start, execute, start
+from matrix.process.preloaded import MARK, Interpreters, modules
 from tests.test_execute import FAKES, NoGroups, alive
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def test_an_interpreter_that_was_killed_says_so_and_is_replaced(interpreters: In
 def test_an_interpreter_ends_with_the_run_however_that_ends(tmp_path: Path) -> None:
     program = (
         "import os, time\n"
-        "from matrix.preloaded import Interpreters\n"
+        "from matrix.process.preloaded import Interpreters\n"
         "from tests.test_execute import FAKES, NoGroups\n"
         "from tests.test_preloaded import run\n"
         "with Interpreters(cwd=FAKES, env=dict(os.environ), groups=NoGroups()) as all:\n"

@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
-from matrix import apt, cache, pip, provision, servers
+from matrix import servers
 from matrix.errors import MatrixError, MissingError
-from matrix.provision import Provision
-from matrix.warden import Warden
+from matrix.process.watchdog import Watchdog
+from matrix.provision import apt, cache, pip
+from matrix.provision import driver as provision
+from matrix.provision.driver import Provision
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = [path.parent.name for path in ROOT.glob("drivers/*/driver.toml") if "\n[build]\n" in path.read_text()]
@@ -58,8 +60,8 @@ def stand_in(folder: Path) -> Path:
 
 
 def ask(driver: str, python: Path | str = sys.executable, **options: Any) -> Provision:
-    with Warden() as warden:
-        return provision.provision(driver, Path(python), lambda line: None, warden=warden, **options)
+    with Watchdog() as watchdog:
+        return provision.provision(driver, Path(python), lambda line: None, watchdog=watchdog, **options)
 
 
 @pytest.fixture

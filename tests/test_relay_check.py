@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from matrix.relay_check import differences, error_differences
+from matrix.run.relay_check import differences, error_differences
 
 
 def observed(*seen: str, expected: tuple[str, ...] = ("works",), errors: tuple[str, ...] = ()) -> dict[str, Any]:

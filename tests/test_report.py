@@ -16,14 +16,14 @@ import pytest
 
 from matrix.__main__ import main
 from matrix.errors import MatrixError
-from matrix.judge import OUTCOMES
+from matrix.records.outcomes import OUTCOMES
 from matrix.report import command
 from matrix.report.data import pack
 from matrix.report.junit import junit
 from matrix.report.material import deviations, load
 from matrix.report.page import LIMIT, Content, render, write_report
 from matrix.report.summary import markdown
-from matrix.run import Report
+from matrix.run.runner import Report
 from tests import reports
 from tests.reports import CLOSED, DIFFERS, HANGS, HOSTILE, few, many, observation, timeline, write_results
 

@@ -25,8 +25,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix import apt, cache, pip, servers, warden
+from matrix import servers
 from matrix.errors import MatrixError, MissingError
+from matrix.process import watchdog
+from matrix.provision import apt, cache, pip
 from matrix.servers import Observer, Server, Unavailable, __main__, _url, mariadb, postgresql
 
 if TYPE_CHECKING:
@@ -474,10 +476,10 @@ def test_a_server_that_died_is_one_line() -> None:
 RUN = """
 import json, sys, time
 from matrix import servers
-from matrix.warden import Warden
-with Warden() as warden, servers.running(sys.argv[2:], warden=warden) as found:
+from matrix.process.watchdog import Watchdog
+with Watchdog() as watchdog, servers.running(sys.argv[2:], watchdog=watchdog) as found:
     facts = [[s.port, s.socket, str(s.log.parent)] for s in found.values() if isinstance(s, servers.Server)]
-    print(json.dumps([warden.token, facts]), flush=True)
+    print(json.dumps([watchdog.token, facts]), flush=True)
     if sys.argv[1] == "exception":
         raise ValueError
     if sys.argv[1] == "wait":
@@ -501,7 +503,7 @@ class Run:
         self.process.stdout.close()
 
     def left(self) -> list[str]:
-        rest = [f"process {pid}" for pid in warden.survivors(set(), self.token)]
+        rest = [f"process {pid}" for pid in watchdog.survivors(set(), self.token)]
         rest += [f"port {port}" for port, _, _ in self.facts if listening(port)]
         rest += [path for _, *paths in self.facts for path in paths if Path(path).exists()]
         memory = Path("/dev/shm") / f"fc-{self.token}"
@@ -648,7 +650,7 @@ def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(apt, "distribution_sources", lambda: [(".list", source)])
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     with (
-        warden.Warden() as watching,
+        watchdog.Watchdog() as watching,
         pytest.raises(MissingError, match=r"cannot be reached: .*127\.0\.0\.1:9") as caught,
     ):
         apt.server("mariadb-server-core", "usr/sbin/mariadbd", quiet, watching)

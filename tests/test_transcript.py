@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.transcript import Names, moment, parse, stable
+from matrix.records.transcript import Names, moment, parse, stable
 
 LINE = "12:30:01.500871 child 1  4712 look up 101: order 101, session 33"
 

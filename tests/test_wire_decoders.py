@@ -20,7 +20,8 @@ from matrix.wire.recorder import DECODERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matrix.wire.event import Event, Message, Sender
+    from matrix.records.wire import Event, Sender
+    from matrix.wire.event import Message
     from matrix.wire.fuzz import Conversation
 
 CONVERSATIONS = sorted(fuzz.CORPUS.glob("*.hex"))

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.records.wire import Connection
 from matrix.wire import describe, fuzz, recorder
-from matrix.wire.event import Connection, Message
+from matrix.wire.event import Message
 from matrix.wire.mysql import MySQLDecoder
 from matrix.wire.relay import Address, Listener, Relay, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matrix.wire.event import Sender
+    from matrix.records.wire import Sender
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 10.0  # seconds until a test gives up

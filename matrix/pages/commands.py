@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix import observations
 from matrix.catalogue import STACKS
 from matrix.errors import MatrixError
 from matrix.pages import check, choice, words
@@ -14,6 +13,7 @@ from matrix.pages.explain import explain
 from matrix.pages.facts import STACK_TITLES, load
 from matrix.pages.source import pattern
 from matrix.pages.words import prose
+from matrix.records import observations
 
 if TYPE_CHECKING:
     import argparse

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from matrix import catalogue, claims, observations
-from matrix.judge import OUTCOMES
+from matrix import catalogue
 from matrix.pages.prose import Prose, read_prose
+from matrix.records import claims, observations
+from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from matrix.catalogue import Cell, Driver, Example
-    from matrix.claims import Claim
+    from matrix.records.claims import Claim
 
 #: Outcomes that mean that everybody was served; the second costs the parent its session.
 GOOD = ("works", "new session")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.catalogue import read_toml
 from matrix.errors import MatrixError
-from matrix.judge import OUTCOMES
+from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
     from pathlib import Path

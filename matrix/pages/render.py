@@ -11,10 +11,10 @@ import jinja2
 
 from matrix.catalogue import STACKS, TRANSPORTS
 from matrix.errors import MatrixError
-from matrix.judge import OUTCOMES
 from matrix.pages import content, rows, tables
 from matrix.pages.facts import GOOD, STACK_TITLES, describe, outcomes
 from matrix.pages.links import relative
+from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

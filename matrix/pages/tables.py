@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from matrix.catalogue import TRANSPORTS
-from matrix.judge import OUTCOMES
 from matrix.pages.facts import STACK_TITLES, describe, is_race, outcomes
-from matrix.table import SIGNS
+from matrix.records.outcomes import OUTCOMES
+from matrix.report.table import SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -7,8 +7,8 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from matrix.judge import OUTCOMES
-from matrix.table import SIGNS
+from matrix.records.outcomes import OUTCOMES
+from matrix.report.table import SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 if TYPE_CHECKING:
     from typing import Any
 
-    from matrix.run import Report
+    from matrix.run.runner import Report
 
 #: What XML 1.0 cannot hold, not even escaped.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

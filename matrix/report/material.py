@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matrix import catalogue, observations
+from matrix import catalogue
 from matrix.errors import MatrixError
+from matrix.records import observations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Material:
-    """Observations, and the evidence of those that have any (see `matrix.evidence.timeline`), by cell id."""
+    """Observations, and the evidence of those that have any (see `matrix.wire.evidence.timeline`), by cell id."""
 
     observations: dict[str, dict[str, Any]] = field(default_factory=dict)
     evidence: dict[str, dict[str, Any]] = field(default_factory=dict)

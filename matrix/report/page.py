@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 from matrix import catalogue
 from matrix.catalogue import STACKS, TRANSPORTS
 from matrix.files import write_text
-from matrix.judge import OUTCOMES
 from matrix.pages.source import pattern
+from matrix.records.outcomes import OUTCOMES
 from matrix.report.data import pack
 from matrix.report.material import deviations
-from matrix.table import SIGNS
+from matrix.report.table import SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from matrix.catalogue import Cell, Example
-    from matrix.claims import Claim
+    from matrix.records.claims import Claim
 
 #: A report is smaller than this, in bytes.
 LIMIT = 2_000_000

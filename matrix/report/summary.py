@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from matrix import table
+from matrix.report import table
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from matrix.run import Report
+    from matrix.run.runner import Report
 
 #: Bytes that GitHub shows of a step's summary are 1 MiB; deviations beyond this are only counted.
 LIMIT = 900_000

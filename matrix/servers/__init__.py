@@ -19,8 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from matrix import cache
 from matrix.errors import MatrixError, MissingError
+from matrix.process.watchdog import Watchdog
+from matrix.provision import cache
 from matrix.servers import _process, _tls, _url
 from matrix.servers._model import (
     Binaries,
@@ -32,7 +33,6 @@ from matrix.servers._model import (
     Session,
     Unavailable,
 )
-from matrix.warden import Warden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -86,11 +86,11 @@ def _to_stderr(line: str) -> None:
 
 @contextlib.contextmanager
 def running(
-    families: Iterable[str], *, report: Callable[[str], None] = _to_stderr, warden: Warden | None = None
+    families: Iterable[str], *, report: Callable[[str], None] = _to_stderr, watchdog: Watchdog | None = None
 ) -> Iterator[dict[str, Server | Unavailable]]:
     """Start one server of each family, all at once, and stop and remove them when the context is left.
 
-    ``report`` is told in a line what takes time; it may be called from several threads. ``warden`` removes
+    ``report`` is told in a line what takes time; it may be called from several threads. ``watchdog`` removes
     everything even if this process is killed; without one, the context has its own. Raises ``MatrixError``
     where the user asked for something impossible; what cannot be had here is ``Unavailable`` instead.
     """
@@ -99,15 +99,15 @@ def running(
     if choice and choice not in CHOICES:
         raise MatrixError(f"{CHOICE} is {choice!r}; it may be {' or '.join(CHOICES)}, or unset for both")
     with contextlib.ExitStack() as stack:
-        if warden is None:
-            warden = stack.enter_context(Warden())
+        if watchdog is None:
+            watchdog = stack.enter_context(Watchdog())
         servers: dict[str, Server | Unavailable] = {}
         for name, module in modules.items():
             if own := _url.server(name, module):
                 servers[name] = own
         wanted = {name: module for name, module in modules.items() if name not in servers}
         if wanted:
-            place = stack.enter_context(_place(warden, report))
+            place = stack.enter_context(_place(watchdog, report))
             stacks = {name: contextlib.ExitStack() for name in wanted}
             stack.callback(_close_all, list(stacks.values()))
             # Left first: after Ctrl-C a start that is under way comes to its end, and is then undone.
@@ -125,18 +125,18 @@ def _close_all(stacks: list[contextlib.ExitStack]) -> None:
 
 
 @contextlib.contextmanager
-def _place(warden: Warden, report: Callable[[str], None]) -> Iterator[Place]:
+def _place(watchdog: Watchdog, report: Callable[[str], None]) -> Iterator[Place]:
     """Create the run's folders, which are nobody else's."""
     owner = _process.unprivileged()
     temporary = Path(tempfile.gettempdir())
     if len(os.fsencode(temporary)) > LONGEST or (owner and not cache.open_to_all(temporary)):
         temporary = Path("/tmp")
-    name = f"fc-{warden.token}"
+    name = f"fc-{watchdog.token}"
     folder = temporary / name
     data = (MEMORY if _roomy(MEMORY) else folder) / name
     try:
         for path in (folder, data):
-            warden.watch_folder(path)
+            watchdog.watch_folder(path)
             path.mkdir(mode=0o700)
             if owner:
                 # The servers' user has to pass through; what is in there, each server closes to everybody
@@ -148,11 +148,11 @@ def _place(warden: Warden, report: Callable[[str], None]) -> Iterator[Place]:
             shutil.rmtree(path, ignore_errors=True)
         raise MatrixError(f"no folder for the servers can be made: {error}; set TMPDIR to another place") from error
     try:
-        yield Place(folder, data, owner, warden, report, ca, certificate, key)
+        yield Place(folder, data, owner, watchdog, report, ca, certificate, key)
     finally:
         for path in (folder, data):
             shutil.rmtree(path, ignore_errors=True)
-            warden.release_folder(path)
+            watchdog.release_folder(path)
 
 
 def _roomy(folder: Path) -> bool:
@@ -191,7 +191,7 @@ def _candidates(family: Family, place: Place, choice: str) -> Iterator[Binaries]
     if choice != "fetched":
         yield from family.installed()
     if choice != "machine":
-        yield from family.fetched(place.report, place.warden)
+        yield from family.fetched(place.report, place.watchdog)
 
 
 def _reachable(name: str, binaries: Binaries, place: Place) -> Binaries:

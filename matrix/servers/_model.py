@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from matrix.warden import Warden
+    from matrix.process.watchdog import Watchdog
 
 USER = "matrix"  # the account of private servers; it may do everything
 
@@ -128,7 +128,7 @@ class Place:
     folder: Path
     data: Path
     owner: tuple[int, int] | None
-    warden: Warden
+    watchdog: Watchdog
     report: Callable[[str], None]
     ca: Path
     certificate: Path
@@ -146,7 +146,7 @@ class Family(Protocol):
     def installed(self) -> Iterator[Binaries]:
         """Yield what is on this machine, best first."""
 
-    def fetched(self, report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]:
+    def fetched(self, report: Callable[[str], None], watchdog: Watchdog) -> Iterator[Binaries]:
         """Yield what can be fetched, best first; raise ``MissingError`` with the reasons after the last."""
 
     def start(self, binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:

@@ -50,7 +50,7 @@ def environ(binaries: Binaries, place: Place) -> dict[str, str]:
     base = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(place.folder)}
     if binaries.libraries:
         base["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, binaries.libraries))
-    return place.warden.environ(base)
+    return place.watchdog.environ(base)
 
 
 def call(
@@ -88,7 +88,7 @@ def call(
 def start(
     command: Sequence[str | Path], binaries: Binaries, place: Place, *, log: Path, stop: signal.Signals
 ) -> Running:
-    """Start a server's process in a session of its own, its output in ``log``, watched by the warden."""
+    """Start a server's process in a session of its own, its output in ``log``, watched by the watchdog."""
     user, group = place.owner or (None, None)
     try:
         with log.open("ab") as output:
@@ -106,7 +106,7 @@ def start(
             )
     except OSError as error:
         raise StartError(f"{command[0]} cannot be run: {error}") from error
-    place.warden.watch_group(process.pid, stop=stop)
+    place.watchdog.watch_group(process.pid, stop=stop)
     return Running(process, place, log, stop)
 
 
@@ -144,7 +144,7 @@ class Running:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-        self._place.warden.release_group(self._process.pid)
+        self._place.watchdog.release_group(self._process.pid)
 
 
 def free_port() -> int:

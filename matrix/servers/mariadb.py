@@ -11,8 +11,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix import apt, cache
 from matrix.errors import MatrixError
+from matrix.provision import apt, cache
 from matrix.servers import _process
 from matrix.servers._model import USER, Binaries, Said, Server, Session, StartError
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import pymysql
 
+    from matrix.process.watchdog import Watchdog
     from matrix.servers._model import Place
-    from matrix.warden import Warden
 
 TITLE = "MariaDB"
 SCHEMES = ("mariadb", "mysql")
@@ -107,9 +107,9 @@ def installed() -> Iterator[Binaries]:
             yield Binaries("machine", server)
 
 
-def fetched(report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]:
+def fetched(report: Callable[[str], None], watchdog: Watchdog) -> Iterator[Binaries]:
     """Yield the distribution's server."""
-    unpacked = apt.server("mariadb-server-core", "usr/sbin/mariadbd", report, warden)
+    unpacked = apt.server("mariadb-server-core", "usr/sbin/mariadbd", report, watchdog)
     yield Binaries("fetched", unpacked.program, unpacked.root, unpacked.libraries)
 
 

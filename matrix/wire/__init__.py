@@ -9,7 +9,7 @@ Bytes travel through the modules in this order:
 - `recorder`: keeps the events of one connection, within bounds.
 - `mysql`, `postgresql`: the two protocols, on `decoder`, which holds what they share; `tls`: what can be
   seen of TLS; `framer`: cuts bytes into messages. None of these does I/O.
-- `event`: what an event and a connection's record are made of.
+- `event`: messages, and what of their texts is kept.
 - `describe`: one short phrase for an event.
 - `fuzz`: throws mutations of real conversations at the decoders.
 """

@@ -9,7 +9,7 @@ from matrix.wire import tls
 from matrix.wire.event import Message
 
 if TYPE_CHECKING:
-    from matrix.wire.event import Sender
+    from matrix.records.wire import Sender
     from matrix.wire.framer import Framer
 
 Reader = Callable[["Lane", bytes, int, float], int]

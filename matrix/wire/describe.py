@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from matrix.wire.event import Event
+    from matrix.records.wire import Event
 
 STATEMENT_WIDTH = 60
 """Characters of a statement that a phrase shows."""

@@ -40,11 +40,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix.wire.event import Connection
+from matrix.records.wire import Connection
 from matrix.wire.recorder import DECODERS, Recorder
 
 if TYPE_CHECKING:
-    from matrix.wire.event import Sender
+    from matrix.records.wire import Sender
 
 _CHUNK = 1 << 16
 _UNDECODED_BYTES = 1 << 20  # that may wait to be decoded

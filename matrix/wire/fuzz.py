@@ -23,8 +23,8 @@ from matrix.wire.recorder import DECODERS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matrix.records.wire import Event, Sender
     from matrix.wire.decoder import Decoder
-    from matrix.wire.event import Event, Sender
 
 Conversation = list[tuple["Sender", bytes]]
 """Who sent what, in the order in which it came."""

@@ -22,7 +22,7 @@ from matrix.wire.framer import CAPTURE, Framer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from matrix.wire.event import Sender
+    from matrix.records.wire import Sender
     from matrix.wire.framer import Frame
 
 # Capability flags.

@@ -6,15 +6,15 @@ from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from matrix.wire.event import Connection, Event, Message
+from matrix.wire.event import Message
 from matrix.wire.mysql import MySQLDecoder
 from matrix.wire.postgresql import PostgreSQLDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matrix.records.wire import Connection, Event, Kind, Sender
     from matrix.wire.decoder import Decoder
-    from matrix.wire.event import Kind, Sender
 
 DECODERS: dict[str, type[Decoder]] = {
     "mariadb": MySQLDecoder,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from matrix.wire.event import Connection
+from matrix.records.wire import Connection
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,7 +12,7 @@ from matrix.wire.event import Message
 from matrix.wire.framer import MALFORMED, Framer
 
 if TYPE_CHECKING:
-    from matrix.wire.event import Sender
+    from matrix.records.wire import Sender
     from matrix.wire.framer import Frame
 
 HANDSHAKE_BYTE = 0x16

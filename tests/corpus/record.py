@@ -34,8 +34,9 @@ from matrix.wire.fuzz import CORPUS, Conversation, decode, read_conversation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matrix.records.wire import Sender
     from matrix.wire.decoder import Decoder
-    from matrix.wire.event import Message, Sender
+    from matrix.wire.event import Message
 
 TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer VARCHAR(40))"
 ROWS = "INSERT INTO orders VALUES " + ", ".join(f"({number}, 'customer {number}')" for number in range(101, 111))

@@ -1,7 +1,7 @@
 """Joins three points of view into one timeline: what processes did, what went over the wire, what the server said.
 
-Who sent what is for `matrix.attribution` to say. Times are the wall clock of one machine, and what the relay saw comes
-a little after it was sent.
+`matrix.wire.attribution` says who sent what. Times are the wall clock of one machine, and the relay sees a message a
+little after it was sent.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from matrix.attribution import BURST, GOODBYES, attribute, first_event, is_socket, processes, undelivered
-from matrix.transcript import Names, moment, sessions, stable
+from matrix.records.transcript import Names, moment, sessions, stable
 from matrix.wire import describe
+from matrix.wire.attribution import BURST, GOODBYES, attribute, first_event, is_socket, processes, undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matrix.attribution import Attribution
-    from matrix.judge import Run
+    from matrix.records.run import Run
+    from matrix.records.transcript import Line
+    from matrix.records.wire import Connection, Event
     from matrix.servers import Said
-    from matrix.transcript import Line
-    from matrix.wire.event import Connection, Event
+    from matrix.wire.attribution import Attribution
 
 #: Entries of a timeline that are kept, those that say most first; the rest is counted.
 LIMIT = 400

@@ -1,4 +1,4 @@
-"""The warden: whatever a run started or made is gone soon after the run, however it ended."""
+"""The watchdog: whatever a run started or made is gone soon after the run, however it ended."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix import warden
-from matrix.warden import Warden
+from matrix.process import watchdog
+from matrix.process.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,17 +24,17 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN = """
 import os, subprocess, sys, time
 from pathlib import Path
-from matrix.warden import Warden
+from matrix.process.watchdog import Watchdog
 folder, ending = Path(sys.argv[1]), sys.argv[2]
-with Warden() as warden:
-    warden.watch_folder(folder)
+with Watchdog() as watchdog:
+    watchdog.watch_folder(folder)
     folder.mkdir()
     (folder / "file").touch()
     child = "trap '' TERM; setsid sleep 100 & sleep 100"
-    group = subprocess.Popen(["/bin/sh", "-c", child], start_new_session=True, env=warden.environ())
-    warden.watch_group(group.pid)
-    loose = subprocess.Popen(["sleep", "100"], start_new_session=True, env=warden.environ())
-    print(warden.token, flush=True)
+    group = subprocess.Popen(["/bin/sh", "-c", child], start_new_session=True, env=watchdog.environ())
+    watchdog.watch_group(group.pid)
+    loose = subprocess.Popen(["sleep", "100"], start_new_session=True, env=watchdog.environ())
+    print(watchdog.token, flush=True)
     if ending == "exception":
         raise ValueError
     if ending == "wait":
@@ -74,7 +74,7 @@ def start(folder: Path, ending: str) -> tuple[subprocess.Popen[str], str]:
 def test_nothing_is_left_of_a_run_that_ends_by_itself(tmp_path: Path, ending: str) -> None:
     process, token = start(tmp_path / "folder", ending)
     process.wait(10)
-    assert eventually(lambda: not warden.survivors(set(), token))
+    assert eventually(lambda: not watchdog.survivors(set(), token))
     assert eventually(lambda: not (tmp_path / "folder").exists())
 
 
@@ -82,10 +82,10 @@ def test_nothing_is_left_of_a_run_that_ends_by_itself(tmp_path: Path, ending: st
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
     process, token = start(tmp_path / "folder", "wait")
-    assert len(warden.survivors(set(), token)) >= 2
+    assert len(watchdog.survivors(set(), token)) >= 2
     process.send_signal(number)
     process.wait(10)
-    assert eventually(lambda: not warden.survivors(set(), token))
+    assert eventually(lambda: not watchdog.survivors(set(), token))
     assert eventually(lambda: not (tmp_path / "folder").exists())
 
 
@@ -96,8 +96,8 @@ def test_runs_do_not_touch_each_other(tmp_path: Path) -> None:
     one.wait()
     assert eventually(lambda: not (tmp_path / "one").exists())
     assert (tmp_path / "two").exists()
-    assert not warden.survivors(set(), first)
-    assert len(warden.survivors(set(), second)) >= 2
+    assert not watchdog.survivors(set(), first)
+    assert len(watchdog.survivors(set(), second)) >= 2
     two.kill()
     two.wait()
     assert eventually(lambda: not (tmp_path / "two").exists())
@@ -105,7 +105,7 @@ def test_runs_do_not_touch_each_other(tmp_path: Path) -> None:
 
 def test_what_was_released_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "100"], start_new_session=True) as process:
-        with Warden() as watching:
+        with Watchdog() as watching:
             watching.watch_group(process.pid)
             watching.watch_folder(tmp_path)
             watching.release_group(process.pid)
@@ -122,22 +122,22 @@ def test_a_group_may_leave_politely(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout
         process.stdout.readline()
-        with Warden() as watching:
+        with Watchdog() as watching:
             watching.watch_group(process.pid, stop=signal.SIGQUIT)
         assert process.wait(5) == 0
     assert (tmp_path / "note").read_text() == "gone\n"
 
 
-def test_children_of_the_run_do_not_hold_the_warden_up() -> None:
+def test_children_of_the_run_do_not_hold_the_watchdog_up() -> None:
     """A process that outlives the run and inherits what it may must not keep the pipe open."""
-    with Warden() as watching, subprocess.Popen(["sleep", "100"], close_fds=False) as process:
+    with Watchdog() as watching, subprocess.Popen(["sleep", "100"], close_fds=False) as process:
         watching.__exit__(None, None, None)  # returns although the child lives
         assert process.poll() is None
         process.kill()
 
 
-def test_a_run_goes_on_when_its_warden_was_killed(tmp_path: Path) -> None:
-    with Warden() as watching:
+def test_a_run_goes_on_when_its_watchdog_was_killed(tmp_path: Path) -> None:
+    with Watchdog() as watching:
         assert watching._process
         os.kill(watching._process.pid, signal.SIGKILL)
         watching._process.wait()
@@ -146,4 +146,4 @@ def test_a_run_goes_on_when_its_warden_was_killed(tmp_path: Path) -> None:
 
 def test_orders_outside_of_its_duty_are_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
-        Warden().watch_folder(tmp_path)
+        Watchdog().watch_folder(tmp_path)

@@ -29,8 +29,8 @@ from matrix.wire import describe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from matrix.transcript import Line
-    from matrix.wire.event import Connection, Event
+    from matrix.records.transcript import Line
+    from matrix.records.wire import Connection, Event
 
 #: Seconds by which the relay may be late in seeing what a process sent.
 SLACK = 0.05

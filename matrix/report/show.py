@@ -10,11 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from matrix import catalogue, observations
-from matrix.claims import claims, reasons
+from matrix import catalogue
 from matrix.errors import MatrixError
-from matrix.judge import OUTCOMES
-from matrix.table import COLOURS, SIGNS
+from matrix.records import observations
+from matrix.records.claims import claims, reasons
+from matrix.records.outcomes import OUTCOMES
+from matrix.report.table import COLOURS, SIGNS
 
 if TYPE_CHECKING:
     from pathlib import Path

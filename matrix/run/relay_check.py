@@ -1,4 +1,4 @@
-"""Checks that the relay changes no outcome: `python -m matrix.relay_check`, or `nox -s relay`.
+"""Checks that the relay changes no outcome: `python -m matrix.run.relay_check`, or `nox -s relay`.
 
 The same cells are run with the relay and without it, and compared.
 """
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue
 from matrix.errors import MatrixError
-from matrix.run import Options, run
-from matrix.versions import installed
+from matrix.run.runner import Options, run
+from matrix.run.versions import installed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what differs and return 0 where no outcome does, 1 where one does, 2 where cells could not be run."""
-    parser = argparse.ArgumentParser(prog="matrix.relay_check", description=main.__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="matrix.run.relay_check", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only these cells (repeatable)")
     parser.add_argument("--repeat", type=int, metavar="N", help="run each cell N times (default: a race five times)")
     options = parser.parse_args(arguments)
     try:
         through, direct = (_observe(options.only, options.repeat, direct=direct) for direct in (False, True))
     except MatrixError as error:
-        print(f"matrix.relay_check: {error}", file=sys.stderr)
+        print(f"matrix.run.relay_check: {error}", file=sys.stderr)
         return 2
     found = differences(through, direct)
     for line in [*found, *error_differences(through, direct)]:

@@ -1,4 +1,4 @@
-"""Say what has to be installed for a driver: ``python -m matrix.provision <driver> --python PYTHON``.
+"""Say what has to be installed for a driver: ``python -m matrix.provision.driver <driver> --python PYTHON``.
 
 Most drivers are installed from the index as their dependency group says. A driver with a ``[build]`` table in its
 ``driver.toml`` has no wheel for Linux and is built here, against C headers that may not be installed:
@@ -32,14 +32,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix import apt, cache, pip
 from matrix.errors import MatrixError, MissingError
-from matrix.warden import Warden
+from matrix.process.watchdog import Watchdog
+from matrix.provision import apt, cache, pip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 300  # seconds a build may take; two are usual
 
 MARK = "MATRIX_BUILD"  # a file in the metadata of our wheels: which recipe made it, and the digest of what it made
@@ -82,7 +82,7 @@ class Provision:
 
 
 def provision(
-    driver: str, python: Path, report: Callable[[str], None], *, root: Path = ROOT, warden: Warden
+    driver: str, python: Path, report: Callable[[str], None], *, root: Path = ROOT, watchdog: Watchdog
 ) -> Provision:
     """Make what a driver needs and return what to install; raise ``MatrixError`` where it cannot be had."""
     known = sorted(path.parent.name for path in root.glob("drivers/*/driver.toml"))
@@ -92,7 +92,7 @@ def provision(
     group = requirements(tomllib.loads((root / "pyproject.toml").read_text()), driver)
     if "build" not in facts:
         return Provision(group)
-    return _Builder(facts, group, python, report, warden).provision()
+    return _Builder(facts, group, python, report, watchdog).provision()
 
 
 def requirements(pyproject: dict[str, Any], group: str) -> list[str]:
@@ -111,7 +111,7 @@ class _Builder:
     """Builds one driver for one Python."""
 
     def __init__(
-        self, facts: dict[str, Any], group: list[str], python: Path, report: Callable[[str], None], warden: Warden
+        self, facts: dict[str, Any], group: list[str], python: Path, report: Callable[[str], None], watchdog: Watchdog
     ) -> None:
         self._distribution: str = facts["distribution"]
         self._module: str = facts["import_name"]
@@ -119,7 +119,7 @@ class _Builder:
         self._instead: str = facts["build"]["without_compiler"]
         self._python = python
         self._report = report
-        self._warden = warden
+        self._watchdog = watchdog
         if len(group) != 1:
             # It is installed without dependencies and by force, which nothing else should be.
             raise MatrixError(f"the dependency group of {self._distribution}, which is built, has to name it alone")
@@ -244,7 +244,7 @@ class _Builder:
             f"usr/lib/*/{self._headers}.so.*",
             unpacked,
             self._report,
-            self._warden,
+            self._watchdog,
         )
         include = next(unpacked.glob("usr/include/*/mysql.h")).parent
         self._report(f"building {self._requirement}")
@@ -345,18 +345,18 @@ def add_to_wheel(wheel: Path, files: dict[str, bytes]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m matrix.provision", description="Say, as JSON, what has to be installed for a driver."
+        prog="python -m matrix.provision.driver", description="Say, as JSON, what has to be installed for a driver."
     )
     parser.add_argument("driver")
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="the Python the driver is for")
     options = parser.parse_args(arguments)
     try:
-        with Warden() as warden:
+        with Watchdog() as watchdog:
             done = provision(
                 options.driver,
                 options.python.absolute(),
                 lambda line: print(line, file=sys.stderr, flush=True),
-                warden=warden,
+                watchdog=watchdog,
             )
     except MatrixError as error:
         print(error, file=sys.stderr)

@@ -7,8 +7,8 @@ on: the same ``__main__``, the same arguments, the same end of the interpreter. 
 descriptor comes with the copy: what an example imports opens none. `matrix run --fresh` starts an interpreter for
 each cell instead, as a reader would.
 
-The copy is forked twice, so that it becomes a child of the run, which adopts orphans (`matrix.execute`); that is
-possible on Linux only.
+The copy is forked twice, so that it becomes a child of the run, which adopts orphans (`matrix.process.execute`);
+that is possible on Linux only.
 
 This file is started as a program by its path too, and so imports the standard library only.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import IO, Self
 
-    from matrix.execute import Groups
+    from matrix.process.execute import Groups
 
 #: Seconds that an interpreter may take to start, and to fork.
 PATIENCE = 30.0
@@ -155,7 +155,7 @@ class Interpreter:
 
 
 class Program:
-    """A program that a preloaded interpreter forked: what `matrix.execute` needs of `subprocess.Popen`."""
+    """A program that a preloaded interpreter forked: what `matrix.process.execute` needs of `subprocess.Popen`."""
 
     def __init__(self, pid: int, stdout: IO[bytes], stderr: IO[bytes]) -> None:
         self.pid, self.stdout, self.stderr = pid, stdout, stderr

@@ -12,7 +12,7 @@ import jsonschema
 from matrix.catalogue import ROOT, STACKS, TRANSPORTS
 from matrix.errors import MatrixError
 from matrix.files import write_text
-from matrix.judge import OUTCOMES
+from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -240,7 +240,7 @@ def write_evidence(
 
 
 def read_evidence(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return a cell's timeline from a folder of results, None where there is none (see `matrix.evidence`)."""
+    """Return a cell's timeline from a folder of results, None where there is none (see `matrix.wire.evidence`)."""
     return _read_evidence_file(_evidence_path(folder / key.split("/")[2], key)).get(key)
 
 

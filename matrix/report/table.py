@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.catalogue import STACKS, TRANSPORTS
-from matrix.judge import OUTCOMES, worst
+from matrix.records.outcomes import OUTCOMES, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

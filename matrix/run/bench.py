@@ -1,4 +1,4 @@
-"""Measures what the harness and the relay add: `python -m matrix.bench`, or `nox -s bench`.
+"""Measures what the harness and the relay add: `python -m matrix.run.bench`, or `nox -s bench`.
 
 Every figure is a ratio of two times from one call, for machines are noisy and differ.
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import catalogue
-from matrix.cell import clean_environ, database_name, obstacle
 from matrix.errors import MatrixError
-from matrix.run import DEADLINE, Options, cores, run
+from matrix.process.watchdog import Watchdog
+from matrix.run.cell import clean_environ, database_name, obstacle
+from matrix.run.runner import DEADLINE, Options, cores, run
+from matrix.run.versions import installed
 from matrix.servers import Server, observer, running
-from matrix.versions import installed
-from matrix.warden import Warden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Print the ratios and return 0; return 2 where cells could not be run."""
-    parser = argparse.ArgumentParser(prog="matrix.bench", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="matrix.run.bench", description=main.__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only these cells")
     options = parser.parse_args()
     try:
         return bench(options.only)
     except MatrixError as error:
-        print(f"matrix.bench: {error}", file=sys.stderr)
+        print(f"matrix.run.bench: {error}", file=sys.stderr)
         return 2
 
 
@@ -74,14 +74,14 @@ def _alone(cells: Sequence[Cell]) -> float:
     """Return the seconds that the cells' examples take, started one after the other as a shell loop would."""
     total = 0.0
     families = list(dict.fromkeys(cell.server for cell in cells))
-    with Warden() as warden, running(families, warden=warden) as servers:
+    with Watchdog() as watchdog, running(families, watchdog=watchdog) as servers:
         observers = {name: observer(server) for name, server in servers.items() if isinstance(server, Server)}
-        environ = clean_environ(warden.environ())
+        environ = clean_environ(watchdog.environ())
         for number, cell in enumerate(cells):
             server = servers[cell.server]
             if not isinstance(server, Server) or obstacle(cell, server):
                 continue
-            database = database_name(warden.token, number)
+            database = database_name(watchdog.token, number)
             observers[cell.server].create_database(database)
             url = catalogue.drivers()[cell.driver].url(server, cell.transport, database)
             began = time.monotonic()

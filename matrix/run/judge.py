@@ -9,68 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matrix.transcript import Names, sessions
+from matrix.records.transcript import Names, sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matrix.servers import Said, Session
-    from matrix.transcript import Line
-    from matrix.wire.event import Connection
-
-#: Every outcome and its meaning, from the worst down. A run's outcome is the worst that was seen in it.
-OUTCOMES = {
-    "wrong row": (
-        "a process was handed a row it did not ask for, or told that its row does not exist, and no error was raised"
-    ),
-    "lost write": "the program was told its write is committed, and it is not on the server",
-    "unwanted write": "the program rolled its write back, and it is on the server",
-    "crash": "a process died by a signal",
-    "hang": "a process got no answer before the deadline",
-    "parent error": "the parent got an exception",
-    "child error": "only children got an exception",
-    "leak": "sessions stay open on the server after every process has left",
-    "shared session": "every answer was right, yet two processes used one server session: luck, not safety",
-    "new session": (
-        "every answer was right, and the parent is on another session than before:"
-        " its temporary tables, settings and locks are gone"
-    ),
-    "works": "every process got its own answers on its own session, and the parent kept its session",
-    "not applicable": "the cell could not be run here; the reason stands beside it",
-}
-
-
-def worst(outcomes: Sequence[str]) -> str:
-    """Return the worst of some outcomes."""
-    return min(outcomes, key=list(OUTCOMES).index)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is known of one run: what was printed, how the program ended, and what the server showed.
-
-    `signal` is the name of the signal the program died by. `sessions_before` and `sessions_after` count the sessions in
-    the cell's database before it started and after every process had left. `committed` holds the orders on the server
-    that were written by the example (numbers from 1001), None where nothing was written. `seconds` is how long the
-    program ran, `began` when, in seconds since the epoch, and `ended` when every process had left, 0 where that is not
-    known. `connections` is what went over the wire, where recorded;
-    `said` what the server's log says; `views` the sessions that the server showed after steps that matter, and when;
-    `counters` by how much the server's counts of badly ended connections grew.
-    """
-
-    lines: list[Line]
-    timed_out: bool = False
-    signal: str | None = None
-    sessions_before: int = 0
-    sessions_after: int = 0
-    committed: frozenset[int] | None = None
-    seconds: float = 0.0
-    began: float = 0.0
-    ended: float = 0.0
-    connections: list[Connection] = field(default_factory=list)
-    said: list[Said] = field(default_factory=list)
-    views: list[tuple[float, list[Session]]] = field(default_factory=list)
-    counters: dict[str, int] = field(default_factory=dict)
+    from matrix.records.run import Run
+    from matrix.records.transcript import Line
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix import cache
 from matrix.errors import MissingError
+from matrix.provision import cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from matrix.warden import Warden
+    from matrix.process.watchdog import Watchdog
 
 TOOLS = ("apt-get", "dpkg-deb", "ldd")
 PATIENCE = 300  # seconds an apt-get may take
@@ -40,7 +40,7 @@ class Unpacked:
     libraries: tuple[Path, ...]
 
 
-def server(package: str, pattern: str, report: Callable[[str], None], warden: Warden) -> Unpacked:
+def server(package: str, pattern: str, report: Callable[[str], None], watchdog: Watchdog) -> Unpacked:
     """Return the program that matches ``pattern`` in a package, with those libraries that this machine lacks.
 
     From the cache where it is there. Raises ``MissingError`` where it cannot be had.
@@ -48,7 +48,7 @@ def server(package: str, pattern: str, report: Callable[[str], None], warden: Wa
 
     def fill(folder: Path) -> None:
         # `postgresql` is a package that holds nothing and depends on `postgresql-15`, which does.
-        unpack(package, rf"{re.escape(package)}(-\d+)?", pattern, folder, report, warden)
+        unpack(package, rf"{re.escape(package)}(-\d+)?", pattern, folder, report, watchdog)
 
     require_tools()
     name = f"apt-{package}-{release_name()}"
@@ -61,14 +61,16 @@ def server(package: str, pattern: str, report: Callable[[str], None], warden: Wa
     return Unpacked(root, program, library_folders(root))
 
 
-def unpack(package: str, names: str, pattern: str, folder: Path, report: Callable[[str], None], warden: Warden) -> Path:
+def unpack(
+    package: str, names: str, pattern: str, folder: Path, report: Callable[[str], None], watchdog: Watchdog
+) -> Path:
     """Unpack a package into a folder and return the path in it that matches ``pattern``.
 
     Of all it depends on, those packages are taken whose whole name matches the regular expression ``names``,
     and those that bring the shared libraries this machine lacks. Raises ``MissingError``.
     """
     require_tools()
-    with _Apt(warden, report) as apt:
+    with _Apt(watchdog, report) as apt:
         closure = apt.closure(package)
         chosen = [name for name in closure if re.fullmatch(names, name)]
         apt.unpack(chosen, folder)
@@ -129,14 +131,14 @@ def _add_libraries(apt: _Apt, closure: list[str], folder: Path, program: Path) -
 class _Apt:
     """A private set of apt's folders, renewed once; a context manager."""
 
-    def __init__(self, warden: Warden, report: Callable[[str], None]) -> None:
-        self._warden = warden
+    def __init__(self, watchdog: Watchdog, report: Callable[[str], None]) -> None:
+        self._watchdog = watchdog
         self._report = report
         self._folder = Path(tempfile.gettempdir()) / f"fc-apt-{os.urandom(6).hex()}"
         self._complaint = ""
 
     def __enter__(self) -> _Apt:
-        self._warden.watch_folder(self._folder)
+        self._watchdog.watch_folder(self._folder)
         self._folder.mkdir(mode=0o700)
         for name in ("lists/partial", "archives/partial", "sources.d", "debs"):
             (self._folder / name).mkdir(parents=True)
@@ -153,7 +155,7 @@ class _Apt:
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._warden.release_folder(self._folder)
+        self._watchdog.release_folder(self._folder)
 
     def _configure(self, etc: Path = Path("/etc/apt")) -> None:
         """Write apt's settings: the machine's, for its proxies, and then our own, which take precedence.

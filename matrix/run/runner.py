@@ -15,26 +15,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix import catalogue, observations
+from matrix import catalogue
 from matrix.catalogue import ROOT, Cell
-from matrix.cell import BrokenCellError, clean_environ, database_name, obstacle, run_cell
-from matrix.claims import Claim, claims, update
 from matrix.errors import MatrixError
-from matrix.evidence import timeline
-from matrix.execute import start
-from matrix.judge import OUTCOMES, Verdict, judge, worst
-from matrix.preloaded import Interpreters, modules, possible
-from matrix.progress import Progress
+from matrix.process.execute import start
+from matrix.process.preloaded import Interpreters, modules, possible
+from matrix.process.watchdog import Watchdog
+from matrix.records import observations
+from matrix.records.claims import Claim, claims, update
+from matrix.records.outcomes import OUTCOMES, worst
+from matrix.run.cell import BrokenCellError, clean_environ, database_name, obstacle, run_cell
+from matrix.run.judge import Verdict, judge
+from matrix.run.progress import Progress
+from matrix.run.versions import installed, versions
 from matrix.servers import Server, Unavailable, observer, running, title
-from matrix.versions import installed, versions
-from matrix.warden import Warden
+from matrix.wire.evidence import timeline
 from matrix.wire.relay import Relay, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from matrix.catalogue import Driver
-    from matrix.execute import Start
+    from matrix.process.execute import Start
     from matrix.servers import Observer
 
 #: Seconds of silence after which a program counts as hanging.
@@ -110,13 +112,13 @@ def run(options: Options) -> Report:
 
     began = time.monotonic()
     report = Report()
-    with Warden() as warden:
+    with Watchdog() as watchdog:
         families = list(dict.fromkeys(cell.server for cell in chosen))
-        with running(families, warden=warden) as servers:
+        with running(families, watchdog=watchdog) as servers:
             found = {name: server for name, server in servers.items() if isinstance(server, Server)}
             report.servers = [f"{title(name)} {server.version} ({server.origin})" for name, server in found.items()]
             report.unavailable = {n: s.reason for n, s in servers.items() if isinstance(s, Unavailable)}
-            verdicts, shown = _run_cells(chosen, wanted, found, claimed, options, warden, report)
+            verdicts, shown = _run_cells(chosen, wanted, found, claimed, options, watchdog, report)
             for cell in chosen:
                 claim = claimed.get(cell)
                 if cell.server in report.unavailable:
@@ -158,7 +160,7 @@ def _run_cells(
     servers: dict[str, Server],
     claimed: dict[Cell, Claim],
     options: Options,
-    warden: Warden,
+    watchdog: Watchdog,
     report: Report,
 ) -> tuple[dict[Cell, list[Verdict]], dict[Cell, dict[str, Any]]]:
     """Run every cell as often as it is to be run; return its verdicts, and the evidence of its most telling run."""
@@ -181,8 +183,8 @@ def _run_cells(
     stopping = threading.Event()
     idle: queue.SimpleQueue[_Observers] = queue.SimpleQueue()
     jobs = min(options.jobs or default_jobs(), max(1, len(tasks)))
-    groups = _Groups(warden)
-    environ = warden.environ()
+    groups = _Groups(watchdog)
+    environ = watchdog.environ()
     relay: Relay | None = None
 
     def starts(cell: Cell) -> Start:
@@ -199,7 +201,7 @@ def _run_cells(
         progress.begin(cell.id)
         try:
             with lock:
-                database = database_name(warden.token, next(numbers))
+                database = database_name(watchdog.token, next(numbers))
             result = run_cell(
                 cell,
                 drivers[cell.driver],
@@ -241,7 +243,7 @@ def _run_cells(
 
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(len(tasks)))
-        folder = stack.enter_context(_folder(warden))
+        folder = stack.enter_context(_folder(watchdog))
         interpreters = stack.enter_context(Interpreters(cwd=ROOT, env=clean_environ(environ), groups=groups))
         if not options.direct:
             relay = stack.enter_context(Relay())
@@ -260,32 +262,32 @@ def _run_cells(
 
 
 @contextlib.contextmanager
-def _folder(warden: Warden) -> Iterator[Path]:
+def _folder(watchdog: Watchdog) -> Iterator[Path]:
     """Create a private folder for Unix sockets, whose paths have to be short."""
     place = None if len(tempfile.gettempdir()) < 40 else "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix=f"fc-{warden.token}-", dir=place))
-    warden.watch_folder(folder)
+    folder = Path(tempfile.mkdtemp(prefix=f"fc-{watchdog.token}-", dir=place))
+    watchdog.watch_folder(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        warden.release_folder(folder)
+        watchdog.release_folder(folder)
 
 
 class _Groups:
-    """The process groups that are running: told to the warden, and killed where the run is interrupted."""
+    """The process groups that are running: told to the watchdog, and killed where the run is interrupted."""
 
-    def __init__(self, warden: Warden) -> None:
-        self._warden = warden
+    def __init__(self, watchdog: Watchdog) -> None:
+        self._watchdog = watchdog
         self._running: set[int] = set()
 
     def watch_group(self, pgid: int) -> None:
         self._running.add(pgid)
-        self._warden.watch_group(pgid)
+        self._watchdog.watch_group(pgid)
 
     def release_group(self, pgid: int) -> None:
         self._running.discard(pgid)
-        self._warden.release_group(pgid)
+        self._watchdog.release_group(pgid)
 
     def kill_all(self) -> None:
         for pgid in list(self._running):

@@ -1,9 +1,9 @@
 """Sees to it that nothing of a run survives the run, however the run ends.
 
-A program cannot clean up after its own ``kill -9``. The warden is a second, tiny process that holds the
+A program cannot clean up after its own ``kill -9``. The watchdog is a second, tiny process that holds the
 read end of a pipe whose only write end is the run's. Over the pipe the run says which process groups and
 folders it has; when the pipe reaches its end, because the run left it or because the kernel closed it for a
-run that was killed, the warden ends what is left and removes it.
+run that was killed, the watchdog ends what is left and removes it.
 
 Processes that left their group are found by two other marks: being descendants of a member, and the
 variable ``MATRIX_RUN`` in their environment (read from ``/proc``, so on Linux only).
@@ -32,7 +32,7 @@ MARK = "MATRIX_RUN"
 PATIENCE = 2.0  # seconds a group asked to stop politely is given before it is killed
 
 
-class Warden:
+class Watchdog:
     """The run's end of the pipe; a context manager, safe to use from several threads.
 
     ``token`` names the run. Start every process with ``environ(...)`` as its environment, so that it is
@@ -46,7 +46,7 @@ class Warden:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        import subprocess  # noqa: PLC0415  # the warden's own process never needs it and starts faster without
+        import subprocess  # noqa: PLC0415  # the watchdog's own process never needs it and starts faster without
 
         reader, writer = os.pipe()  # both are closed in every process that is executed
         try:
@@ -106,8 +106,8 @@ class Warden:
     def _say(self, order: str) -> None:
         with self._lock:
             if self._pipe is None:
-                raise RuntimeError("the warden is not on duty: use it inside its with block")
-            with contextlib.suppress(BrokenPipeError):  # somebody killed the warden: the run itself can go on
+                raise RuntimeError("the watchdog is not on duty: use it inside its with block")
+            with contextlib.suppress(BrokenPipeError):  # somebody killed the watchdog: the run itself can go on
                 os.write(self._pipe, f"{order}\n".encode())  # shorter than PIPE_BUF: never torn
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matrix.catalogue import ROOT, TRANSPORTS, Cell, cells, line_of, read_toml
 from matrix.errors import MatrixError
 from matrix.files import write_text
-from matrix.judge import OUTCOMES
+from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

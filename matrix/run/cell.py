@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.catalogue import ROOT
-from matrix.execute import execute, start
-from matrix.judge import Run
+from matrix.process.execute import execute, start
+from matrix.records.run import Run
+from matrix.records.transcript import parse
 from matrix.servers import said
-from matrix.transcript import parse
 from matrix.wire.relay import Address
 
 if TYPE_CHECKING:
     from matrix.catalogue import Cell, Driver
-    from matrix.execute import Execution, Groups, Start
+    from matrix.process.execute import Execution, Groups, Start
+    from matrix.records.transcript import Line
+    from matrix.records.wire import Connection
     from matrix.servers import Observer, Server, Session
-    from matrix.transcript import Line
-    from matrix.wire.event import Connection
     from matrix.wire.relay import Listener, Relay
 
 #: Seconds a session may need to leave the server's list once every process that held it is gone.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from matrix.preloaded import MARK, name_of
+from matrix.process.preloaded import MARK, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,7 +63,7 @@ class Start(Protocol):
 
 
 class Groups(Protocol):
-    """What is told which process groups exist, and ends them should this process die (see `matrix.warden`)."""
+    """Knows the running process groups and kills them if this process dies (see `matrix.process.watchdog`)."""
 
     def watch_group(self, pgid: int) -> None:
         """Take note of a process group."""

@@ -1,0 +1,1 @@
+"""Programs: started in preloaded interpreters, watched, and ended with everything that they started."""

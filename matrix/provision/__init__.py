@@ -1,0 +1,1 @@
+"""What a run needs and the machine lacks: distribution packages, wheels, drivers built here, and their cache."""

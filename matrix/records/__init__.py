@@ -1,0 +1,1 @@
+"""Typed records, one definition each, and the files that hold them. Imports nothing of the other rooms."""
