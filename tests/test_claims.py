@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from matrix.catalogue import Cell, cells
+from matrix.catalogue.claims import UNREVIEWED, claims, reasons, update
 from matrix.errors import MatrixError
-from matrix.records.claims import UNREVIEWED, claims, reasons, update
 
 DRIVER = """\
 distribution = "Some"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from matrix.catalogue import ROOT, STACKS, Cell, Example, cells, drivers, examples
+from matrix.catalogue.claims import claims
 from matrix.process.execute import execute
 from matrix.process.watchdog import Watchdog
-from matrix.records.claims import claims
 from matrix.records.run import Run
 from matrix.records.transcript import parse
 from matrix.run.cell import clean_environ, database_name

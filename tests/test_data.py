@@ -8,8 +8,8 @@ import pytest
 
 from matrix import catalogue
 from matrix.catalogue import ROOT, STACKS, cells, drivers, examples
-from matrix.records import observations
-from matrix.records.claims import claims, reasons
+from matrix.catalogue.claims import claims, reasons
+from matrix.records import results as observations
 
 EXAMPLES = list(examples().values())
 

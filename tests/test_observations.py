@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from matrix.errors import MatrixError
-from matrix.records import observations
+from matrix.records import results as observations
 
 VIEW: dict[str, Any] = {"right": 1, "wrong": 0, "errors": [], "unanswered": []}
 

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue
+from matrix.catalogue import claims
 from matrix.pages.prose import Prose, read_prose
-from matrix.records import claims, observations
+from matrix.records import results as observations
 from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matrix.catalogue import Cell, Driver, Example
-    from matrix.records.claims import Claim
+    from matrix.catalogue.claims import Claim
 
 #: Outcomes that mean that everybody was served; the second costs the parent its session.
 GOOD = ("works", "new session")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue
 from matrix.catalogue import ROOT
+from matrix.catalogue.claims import claims, reasons
 from matrix.errors import MatrixError
 from matrix.files import write_text
-from matrix.records.claims import claims, reasons
 from matrix.report.junit import junit
 from matrix.report.material import deviations, load, missing
 from matrix.report.page import write_report
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
     from matrix.catalogue import Cell
-    from matrix.records.claims import Claim
+    from matrix.catalogue.claims import Claim
 
 #: Where the report of a run is written.
 REPORT = ROOT / "report" / "matrix.html"

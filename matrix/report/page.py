@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from matrix.catalogue import Cell, Example
-    from matrix.records.claims import Claim
+    from matrix.catalogue.claims import Claim
 
 #: A report is smaller than this, in bytes.
 LIMIT = 2_000_000

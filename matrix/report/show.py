@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix import catalogue
+from matrix.catalogue.claims import claims, reasons
 from matrix.errors import MatrixError
-from matrix.records import observations
-from matrix.records.claims import claims, reasons
+from matrix.records import results as observations
 from matrix.records.outcomes import OUTCOMES
 from matrix.report.table import COLOURS, SIGNS
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue
 from matrix.catalogue import ROOT, Cell
+from matrix.catalogue.claims import Claim, claims, update
 from matrix.errors import MatrixError
 from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, modules, possible
 from matrix.process.watchdog import Watchdog
-from matrix.records import observations
-from matrix.records.claims import Claim, claims, update
+from matrix.records import results as observations
 from matrix.records.outcomes import OUTCOMES, worst
 from matrix.run.cell import BrokenCellError, clean_environ, database_name, obstacle, run_cell
 from matrix.run.judge import Verdict, judge

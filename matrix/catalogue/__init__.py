@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from matrix.servers import Server
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 #: The stacks and their folders, in the order in which tables show them.
 STACKS = {"bare": "drivers", "django": "django_examples", "sqlalchemy": "sqlalchemy_examples"}
 TRANSPORTS = ("tcp", "tls", "unix")
