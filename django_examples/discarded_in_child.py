@@ -8,7 +8,7 @@ a discarded connection is an error, not a question to the server.
 
 Reaching the descriptor: `connection.connection` is the driver's connection. mysqlclient and psycopg have
 `fileno()`; PyMySQL has no public way, its socket is `_sock` (1.2.4). `connections.all()` holds the
-connections of this thread. Discard a connection that works: mysqlclient 2.3.1 goes on naming the descriptor
+connections of this thread. Discard a connection that works: mysqlclient 2.3.2 goes on naming the descriptor
 of one that it has lost, and something else may have that number by now.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,

@@ -7,7 +7,7 @@ settings, locks, an open transaction. It costs the child nothing but its own con
 socket: a query on a discarded connection is an error, not a question to the server.
 
 Reaching the descriptor: mysqlclient and psycopg have `fileno()`; PyMySQL has no public way, its socket is
-`_sock` (1.2.4). Discard a connection that works: mysqlclient 2.3.1 goes on naming the descriptor of one that
+`_sock` (1.2.4). Discard a connection that works: mysqlclient 2.3.2 goes on naming the descriptor of one that
 it has lost, and something else may have that number by now.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
