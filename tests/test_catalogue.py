@@ -8,7 +8,7 @@ import pytest
 
 from matrix.catalogue import TRANSPORTS, Driver, cells, drivers, select
 from matrix.errors import MatrixError
-from matrix.servers import FAMILIES, Server
+from matrix.servers import Server, names
 
 
 def test_ids_are_unique_and_have_five_parts() -> None:
@@ -51,10 +51,13 @@ def test_a_glob_that_matches_nothing_says_what_is_possible(glob: str, words: lis
 
 @pytest.mark.parametrize("driver", drivers().values(), ids=lambda driver: driver.name)
 def test_a_driver_names_servers_that_exist_and_urls_that_carry_any_password(driver: Driver) -> None:
-    assert set(driver.servers) <= set(FAMILIES)
+    assert set(driver.servers) <= set(names())
     server = Server(
-        family=driver.servers[0],
+        name=driver.servers[0],
+        product=driver.servers[0],
+        protocol="any",
         version="1",
+        series="1",
         origin="url",
         user="u@/:",
         password="p@/:?#%",

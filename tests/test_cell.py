@@ -14,36 +14,36 @@ from matrix.wire.recorder import DECODERS, Recorder
 if TYPE_CHECKING:
     from matrix.wire.fuzz import Conversation
 
-FAMILIES = {"mariadb": "mariadb-pymysql", "postgresql": "postgresql-psycopg"}
+PROTOCOLS = {"mysql": "mysql-pymysql", "postgresql": "postgresql-psycopg"}
 
 
-def recorded(family: str, talk: Conversation) -> Connection:
+def recorded(protocol: str, talk: Conversation) -> Connection:
     connection = Connection(opened_at=0)
-    recorder = Recorder(DECODERS[family](), connection)
+    recorder = Recorder(DECODERS[protocol](), connection)
     for at, (sender, data) in enumerate(talk):
         recorder.data(sender, data, at)
     recorder.closed(len(talk))
     return recorder.result()
 
 
-def conversation(family: str, *, tls: bool) -> Conversation:
-    name = FAMILIES[family] + ("-tls" if tls else "")
+def conversation(protocol: str, *, tls: bool) -> Conversation:
+    name = PROTOCOLS[protocol] + ("-tls" if tls else "")
     return fuzz.read_conversation(fuzz.CORPUS / f"{name}.hex")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("tls", [True, False])
-def test_a_session_goes_over_one_transport_only(family: str, *, tls: bool) -> None:
-    connection = recorded(family, conversation(family, tls=tls))
+def test_a_session_goes_over_one_transport_only(protocol: str, *, tls: bool) -> None:
+    connection = recorded(protocol, conversation(protocol, tls=tls))
     assert is_encrypted_as_asked(connection, "tls") is tls
     assert is_encrypted_as_asked(connection, "tcp") is not tls
     assert is_encrypted_as_asked(connection, "unix") is not tls
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_session_that_ends_before_its_encryption_is_none_in_the_clear(family: str) -> None:
-    talk = conversation(family, tls=True)
-    cut_short = [recorded(family, talk[:length]) for length in range(len(talk))]
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_session_that_ends_before_its_encryption_is_none_in_the_clear(protocol: str) -> None:
+    talk = conversation(protocol, tls=True)
+    cut_short = [recorded(protocol, talk[:length]) for length in range(len(talk))]
     assert all(is_encrypted_as_asked(connection, "tls") for connection in cut_short)
     # Some of them ended after the client had asked for encryption, and before it had it.
     assert any(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from matrix.pages.timeline import draw
 from matrix.records.run import Run
+from matrix.records.server import LogLine, Session
 from matrix.records.transcript import Line, moment, parse
 from matrix.records.wire import Connection, Event
 from matrix.report import show
-from matrix.servers import Said, Session
 from matrix.wire import evidence
 from matrix.wire.attribution import SLACK, processes
 from matrix.wire.evidence import timeline
@@ -474,7 +474,7 @@ def test_sessions_have_the_letters_of_the_transcript_and_then_those_that_only_th
 def test_a_hidden_session_is_named_by_the_server_s_log_or_else_by_the_answers() -> None:
     asked = ["20 parent look up 1", "30 parent look up 1: order 1, session 7"]
     hidden = connection(12, record(22), record(28, "server"), session=None, tls=True, server_port=5000)
-    logged = told(lines(*PREPARED, *asked), hidden, said=[Said(NOON + 0.012, 42, "connection received", 5000)])
+    logged = told(lines(*PREPARED, *asked), hidden, said=[LogLine(NOON + 0.012, 42, "connection received", 5000)])
     assert {e["session"] for e in logged if e["kind"] == "message"} == {"B"}
     guessed = told(lines(*PREPARED, *asked), hidden)
     assert {e["session"] for e in guessed if e["kind"] == "message"} == {"A"}
@@ -490,7 +490,7 @@ def test_entries_are_in_the_order_of_their_times_which_count_from_the_first_line
     entries = told(
         transcript,
         connection(115, query(131, "SELECT 1", 1), rows(133, 1, 1)),
-        said=[Said(NOON + 0.14, 7, "disconnection")],
+        said=[LogLine(NOON + 0.14, 7, "disconnection")],
         views=[(NOON + 0.12, [Session(7, "app", False, "idle", True)])],
     )
     assert [entry["at"] for entry in entries] == [0.0, 10.0, 15.0, 20.0, 30.0, 31.0, 33.0, 40.0]
@@ -597,7 +597,11 @@ _connections = st.builds(
     events=st.lists(st.tuples(_events, _details).map(lambda pair: {**pair[0], "detail": pair[1]}), max_size=12),
 )
 _said = st.builds(
-    Said, st.none() | st.floats(NOON, NOON + 60), st.integers(0, 9), st.text(max_size=9), st.none() | st.integers(1, 3)
+    LogLine,
+    st.none() | st.floats(NOON, NOON + 60),
+    st.integers(0, 9),
+    st.text(max_size=9),
+    st.none() | st.integers(1, 3),
 )
 _views = st.tuples(
     st.floats(NOON, NOON + 60),
@@ -616,7 +620,7 @@ _views = st.tuples(
 def test_any_records_give_a_timeline_that_can_be_written_and_shown(
     steps: list[tuple[float, str, str, str]],
     connections: list[Connection],
-    said: list[Said],
+    said: list[LogLine],
     views: list[tuple[float, list[Session]]],
     ended: float,
 ) -> None:

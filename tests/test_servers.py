@@ -74,7 +74,7 @@ def database(observer: Observer, request: pytest.FixtureRequest) -> Iterator[str
 def log_in(server: Server, database: str, transport: str = "tcp", password: str | None = None) -> Any:
     """Connect as a user's program would, over one transport."""
     options: dict[str, Any] = {"user": server.user, "password": server.password if password is None else password}
-    if server.family == "mariadb":
+    if server.product == "mariadb":
         options |= {"ssl": {"ca": server.ca}} if transport == "tls" else {"ssl_disabled": True}
         options |= {"unix_socket": server.socket} if transport == "unix" else {"host": server.host, "port": server.port}
         return pymysql.connect(**options, database=database)
@@ -116,15 +116,14 @@ def processes(server: Server) -> list[int]:
 # Finding them.
 
 
-def test_families_are_the_files_of_the_package() -> None:
-    assert set(servers.FAMILIES) == {
-        path.stem for path in (ROOT / "matrix" / "servers").glob("*.py") if not path.name.startswith("_")
-    }
-    for family in servers.FAMILIES:
-        assert servers.title(family)
+def test_every_server_has_a_product_a_protocol_and_a_title() -> None:
+    for name in servers.names():
+        assert servers.product_of(name)
+        assert servers.protocol_of(name)
+        assert servers.title(name)
 
 
-def test_an_unknown_family_is_one_line() -> None:
+def test_an_unknown_server_is_one_line() -> None:
     with (
         pytest.raises(MatrixError, match=r"no server 'oracle'; there are mariadb, postgresql"),
         servers.running(["oracle"]),
@@ -146,8 +145,8 @@ def test_binaries_that_do_not_run_are_passed_over(tmp_path: Path, monkeypatch: p
     assert next(postgresql.installed()).server == tmp_path / "postgres"
     assert next(mariadb.installed()).server == tmp_path / "mariadbd"
     with servers.running(BOTH, report=quiet) as found:
-        for family, server in found.items():
-            assert isinstance(server, Server), (family, server)
+        for name, server in found.items():
+            assert isinstance(server, Server), (name, server)
 
 
 def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +155,9 @@ def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(postgresql, "FOLDERS", ())
     monkeypatch.setattr(mariadb, "FOLDERS", ())
     with servers.running(BOTH, report=quiet) as found:
-        for family, server in found.items():
+        for name, server in found.items():
             assert isinstance(server, Unavailable)
-            assert f"MATRIX_{family.upper()}_URL" in server.reason
+            assert f"MATRIX_{name.upper()}_URL" in server.reason
             assert "install" in server.reason
             assert "\n" not in server.reason
 
@@ -290,23 +289,23 @@ def test_a_wrong_url_is_one_line_without_the_password(url: str, said: str, monke
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "unix"])
 def test_a_users_own_server_is_used(server: Server, transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(_url.variable(server.family), __main__.urls(server, "")[transport])
-    with servers.running([server.family], report=quiet) as found:
-        own = found[server.family]
+    monkeypatch.setenv(_url.variable(server.name), __main__.urls(server, "")[transport])
+    with servers.running([server.name], report=quiet) as found:
+        own = found[server.name]
         assert isinstance(own, Server)
         assert (own.origin, own.version, own.log) == ("url", server.version, None)
         observer = servers.observer(own)
         observer.create_database("own")
         observer.drop_database("own")
         observer.close()
-    log_in(server, "mysql" if server.family == "mariadb" else "postgres").close()  # it still runs
+    log_in(server, "mysql" if server.product == "mariadb" else "postgres").close()  # it still runs
 
 
 def test_a_refused_password_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     url = __main__.urls(server, "")["tcp"].replace(server.password, "wrong")
-    monkeypatch.setenv(_url.variable(server.family), url)
+    monkeypatch.setenv(_url.variable(server.name), url)
     with pytest.raises(MatrixError, match=r"URL: .* (Access denied|password authentication failed)") as caught:  # noqa: SIM117
-        with servers.running([server.family]):
+        with servers.running([server.name]):
             pass
     assert "\n" not in str(caught.value)
 
@@ -349,7 +348,7 @@ def test_the_certificate_is_verified_by_its_own_authority_only(server: Server) -
 
 
 def test_the_version_is_the_servers_own(server: Server) -> None:
-    with log_in(server, "mysql" if server.family == "mariadb" else "postgres") as connection:
+    with log_in(server, "mysql" if server.product == "mariadb" else "postgres") as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT version()")
         assert server.version in cursor.fetchone()[0]
@@ -415,7 +414,7 @@ def test_names_are_quoted(observer: Observer) -> None:
 def test_the_observer_connects_again(server: Server, observer: Observer, database: str) -> None:
     with log_in(server, database) as connection:
         cursor = connection.cursor()
-        if server.family == "mariadb":
+        if server.product == "mariadb":
             cursor.execute(
                 "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = %s",
                 (server.user,),
@@ -433,11 +432,11 @@ def test_the_log_and_the_counters_tell_of_an_abandoned_connection(
     server: Server, observer: Observer, database: str
 ) -> None:
     assert server.log
-    name = "Aborted_clients" if server.family == "mariadb" else "sessions_abandoned"
+    name = "Aborted_clients" if server.product == "mariadb" else "sessions_abandoned"
     before = observer.counters(database)[name]
     connection = log_in(server, database)
     number = session_id(connection)
-    descriptor = connection._sock.fileno() if server.family == "mariadb" else connection.fileno()
+    descriptor = connection._sock.fileno() if server.product == "mariadb" else connection.fileno()
     with socket.socket(fileno=os.dup(descriptor)) as shared:
         shared.shutdown(socket.SHUT_RDWR)  # gone without a goodbye
     assert eventually(lambda: observer.counters(database)[name] == before + 1)
@@ -445,7 +444,7 @@ def test_the_log_and_the_counters_tell_of_an_abandoned_connection(
     assert eventually(lambda: database in log.read_text())
     lines = [line for line in log.read_text().splitlines() if database in line]
     assert any(f"[{number}]" in line or f"connection {number} " in line for line in lines)
-    if server.family == "mariadb":
+    if server.product == "mariadb":
         connection._force_close()
     else:
         connection.close()
@@ -460,7 +459,7 @@ def test_a_server_that_died_is_one_line() -> None:
                 continue
             observer = servers.observer(server)
             for number in processes(server):
-                os.kill(number, signal.SIGQUIT if server.family == "postgresql" else signal.SIGKILL)
+                os.kill(number, signal.SIGQUIT if server.product == "postgresql" else signal.SIGKILL)
             assert eventually(lambda port=server.port: not listening(port))  # type: ignore[misc]  # bound by default
             with pytest.raises(
                 MatrixError, match=f"{server.version} at 127.0.0.1:{server.port} does not answer"
@@ -490,9 +489,9 @@ with Watchdog() as watchdog, servers.running(sys.argv[2:], watchdog=watchdog) as
 class Run:
     """A run in a process of its own, and what it said it had started."""
 
-    def __init__(self, ending: str, *families: str) -> None:
+    def __init__(self, ending: str, *names: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, ending, *(families or BOTH)],
+            [sys.executable, "-c", RUN, ending, *(names or BOTH)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -553,7 +552,7 @@ def test_two_runs_at_once_do_not_disturb_each_other() -> None:
 
 def test_the_command_prints_urls_that_work(server: Server) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "matrix.servers", server.family],
+        [sys.executable, "-m", "matrix.servers", server.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

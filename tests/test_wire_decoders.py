@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matrix.wire.fuzz import Conversation
 
 CONVERSATIONS = sorted(fuzz.CORPUS.glob("*.hex"))
-FAMILIES = sorted(DECODERS)
+PROTOCOLS = sorted(DECODERS)
 PIECES = st.lists(st.tuples(st.sampled_from(["client", "server"]), st.binary(max_size=200)), max_size=12)
 
 
@@ -59,14 +59,14 @@ def test_no_secret_of_a_real_conversation_is_recorded(path: Path) -> None:
 
 
 def test_the_goodbyes_are_seen() -> None:
-    for name, goodbye in (("mariadb-pymysql", "> COM_QUIT"), ("postgresql-psycopg", "> Terminate")):
+    for name, goodbye in (("mysql-pymysql", "> COM_QUIT"), ("postgresql-psycopg", "> Terminate")):
         path = fuzz.CORPUS / f"{name}.hex"
         decoder = DECODERS[name.partition("-")[0]]()
         assert phrases(fuzz.decode(decoder, fuzz.read_conversation(path)))[-1] == goodbye
 
 
 def test_answers_are_matched_to_questions_where_two_processes_ask_at_once() -> None:
-    for name in ("mariadb-pymysql-shared", "postgresql-psycopg-shared"):
+    for name in ("mysql-pymysql-shared", "postgresql-psycopg-shared"):
         events = json.loads((fuzz.CORPUS / f"{name}.json").read_text())
         asked = {e["detail"]["exchange"]: e["detail"]["text"][-3:] for e in events if "text" in e["detail"]}
         given_ = {e["detail"]["exchange"]: str(e["detail"]["first"]) for e in events if "first" in e["detail"]}
@@ -77,29 +77,29 @@ def test_answers_are_matched_to_questions_where_two_processes_ask_at_once() -> N
 # Any bytes
 
 
-@given(st.sampled_from(FAMILIES), PIECES, st.integers())
+@given(st.sampled_from(PROTOCOLS), PIECES, st.integers())
 def test_any_bytes_are_survived_counted_and_read_the_same_in_pieces(
-    family: str, pieces: Conversation, seed: int
+    protocol: str, pieces: Conversation, seed: int
 ) -> None:
-    fuzz.check(family, pieces, random.Random(seed))
+    fuzz.check(protocol, pieces, random.Random(seed))
 
 
-@given(st.sampled_from(CONVERSATIONS), st.sampled_from(FAMILIES), st.integers())
+@given(st.sampled_from(CONVERSATIONS), st.sampled_from(PROTOCOLS), st.integers())
 @settings(max_examples=50)
-def test_mutations_of_real_conversations_are_survived(path: Path, family: str, seed: int) -> None:
+def test_mutations_of_real_conversations_are_survived(path: Path, protocol: str, seed: int) -> None:
     chance = random.Random(seed)
-    fuzz.check(family, fuzz.mutate(fuzz.read_conversation(path), chance), chance)
+    fuzz.check(protocol, fuzz.mutate(fuzz.read_conversation(path), chance), chance)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_enormous_messages_do_not_fill_the_memory(family: str) -> None:
-    decoder = DECODERS[family]()
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_enormous_messages_do_not_fill_the_memory(protocol: str) -> None:
+    decoder = DECODERS[protocol]()
     start = fuzz.read_conversation(
-        fuzz.CORPUS / ("mariadb-pymysql.hex" if family != "postgresql" else "postgresql-psycopg.hex")
+        fuzz.CORPUS / ("mysql-pymysql.hex" if protocol != "postgresql" else "postgresql-psycopg.hex")
     )
     for sender, data in start[:7]:
         decoder.feed(sender, data, 0.0)
-    huge = b"\xff\xff\xff\0\3" if family != "postgresql" else b"Q\x3f\xff\xff\xff"
+    huge = b"\xff\xff\xff\0\3" if protocol != "postgresql" else b"Q\x3f\xff\xff\xff"
     decoder.feed("client", huge, 0.0)
     for _ in range(100):
         decoder.feed("client", b"x" * 100_000, 0.0)
@@ -411,7 +411,7 @@ def test_the_fuzzer_finds_a_decoder_that_raises(
             assert data[4:] != b"\1", "on purpose"
             return super().feed(sender, data, at)
 
-    monkeypatch.setitem(DECODERS, "mariadb", RaisesOnQuit)
+    monkeypatch.setitem(DECODERS, "mysql", RaisesOnQuit)
     assert fuzz.main(["--seconds", "20"]) == 1
     seed = capsys.readouterr().err.split()[1]
     with pytest.raises(AssertionError, match="on purpose"):

@@ -57,7 +57,7 @@ class Ends:
         self.server_listener.listen()
         self.server_listener.settimeout(PATIENCE)
         listen = "unix" if transport == "unix" else "tcp"
-        self.listener = relay.open(family="postgresql", upstream=address, listen=listen, folder=folder)  # type: ignore[arg-type]  # one of the two
+        self.listener = relay.open(protocol="postgresql", upstream=address, listen=listen, folder=folder)  # type: ignore[arg-type]  # one of the two
         self.client = connect(self.listener)
         self.server = self.server_listener.accept()[0]
         self.server.settimeout(PATIENCE)
@@ -221,7 +221,7 @@ def test_a_unix_server_that_closes_entirely_gives_a_broken_pipe_as_without_a_rel
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(str(path))
         server.listen()
-        listener = relay.open(family="mariadb", upstream=Address(path=path), listen="unix", folder=short_folder)
+        listener = relay.open(protocol="mysql", upstream=Address(path=path), listen="unix", folder=short_folder)
         client.settimeout(10)
         client.connect(str(listener.socket))
         accepted, _ = server.accept()
@@ -252,7 +252,7 @@ def test_a_server_that_is_not_there_is_a_reset(relay: Relay) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = Address(*free.getsockname())
-    listener = relay.open(family="mariadb", upstream=address, listen="tcp")
+    listener = relay.open(protocol="mysql", upstream=address, listen="tcp")
     # The reset may come before the client's kernel has returned from connecting.
     with pytest.raises(ConnectionResetError), connect(listener) as client:
         client.recv(1)
@@ -307,7 +307,7 @@ def memory(pid: int) -> int:
 
 def test_many_connections_at_once(relay: Relay) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
-        listener = relay.open(family="mariadb", upstream=Address(*server.getsockname()), listen="tcp")
+        listener = relay.open(protocol="mysql", upstream=Address(*server.getsockname()), listen="tcp")
 
         def echo() -> None:
             accepted = [server.accept()[0] for _ in range(200)]
@@ -331,7 +331,7 @@ def test_many_connections_at_once(relay: Relay) -> None:
 
 def test_connections_that_were_not_served_yet_are_recorded(relay: Relay) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        listener = relay.open(family="mariadb", upstream=Address(*server.getsockname()), listen="tcp")
+        listener = relay.open(protocol="mysql", upstream=Address(*server.getsockname()), listen="tcp")
         with connect(listener) as client:
             client.sendall(b"goodbye")
         server.accept()[0].close()
@@ -358,7 +358,7 @@ def test_open_connections_go_on_after_close_unless_dropped(relay: Relay, tmp_pat
 
 def test_the_sockets_of_postgresql_have_the_names_its_clients_want(relay: Relay, short_folder: Path) -> None:
     upstream = Address(path=short_folder / "nothing")
-    made = [relay.open(family="postgresql", upstream=upstream, listen="unix", folder=short_folder) for _ in "12"]
+    made = [relay.open(protocol="postgresql", upstream=upstream, listen="unix", folder=short_folder) for _ in "12"]
     assert [listener.socket for listener in made] == [
         short_folder / ".s.PGSQL.5432",
         short_folder / ".s.PGSQL.5433",
@@ -386,14 +386,14 @@ def test_impossible_requests_are_one_line(relay: Relay, tmp_path: Path) -> None:
     upstream = Address("127.0.0.1", 1)
     for folder, listen in ((None, "unix"), (tmp_path / ("x" * 100), "unix"), (tmp_path / "missing", "unix")):
         with pytest.raises(RelayError, match=r"^[^\n]+$"):
-            relay.open(family="mariadb", upstream=upstream, listen=listen, folder=folder)  # type: ignore[arg-type]  # "unix"
+            relay.open(protocol="mysql", upstream=upstream, listen=listen, folder=folder)  # type: ignore[arg-type]  # "unix"
 
 
 def test_a_relay_that_dies_is_an_error_and_no_hang() -> None:
     with Relay() as relay:
         os.kill(relay.pid, signal.SIGKILL)
         with pytest.raises(RelayError):
-            relay.open(family="mariadb", upstream=Address("127.0.0.1", 1), listen="tcp")
+            relay.open(protocol="mysql", upstream=Address("127.0.0.1", 1), listen="tcp")
 
 
 def test_after_the_owner_is_killed_nothing_is_left(short_folder: Path) -> None:
@@ -402,7 +402,7 @@ import sys, time
 from pathlib import Path
 from matrix.wire.relay import Address, Relay
 with Relay() as relay:
-    listener = relay.open(family="mariadb", upstream=Address("127.0.0.1", 1), listen="unix", folder=Path(sys.argv[1]))
+    listener = relay.open(protocol="mysql", upstream=Address("127.0.0.1", 1), listen="unix", folder=Path(sys.argv[1]))
     print(relay.pid, listener.socket, flush=True)
     time.sleep(60)
 """

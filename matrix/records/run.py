@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matrix.records.server import LogLine, Session
     from matrix.records.transcript import Line
     from matrix.records.wire import Connection
-    from matrix.servers import Said, Session
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,6 @@ class Run:
     began: float = 0.0
     ended: float = 0.0
     connections: list[Connection] = field(default_factory=list)
-    said: list[Said] = field(default_factory=list)
+    said: list[LogLine] = field(default_factory=list)
     views: list[tuple[float, list[Session]]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)

@@ -73,8 +73,8 @@ def _matrix(names: tuple[str, ...], only: Sequence[str], *, direct: bool = False
 def _alone(cells: Sequence[Cell]) -> float:
     """Return the seconds that the cells' examples take, started one after the other as a shell loop would."""
     total = 0.0
-    families = list(dict.fromkeys(cell.server for cell in cells))
-    with Watchdog() as watchdog, running(families, watchdog=watchdog) as servers:
+    names = list(dict.fromkeys(cell.server for cell in cells))
+    with Watchdog() as watchdog, running(names, watchdog=watchdog) as servers:
         observers = {name: observer(server) for name, server in servers.items() if isinstance(server, Server)}
         environ = clean_environ(watchdog.environ())
         for number, cell in enumerate(cells):

@@ -13,7 +13,7 @@ from matrix.catalogue import ROOT
 from matrix.process.execute import execute, start
 from matrix.records.run import Run
 from matrix.records.transcript import parse
-from matrix.servers import said
+from matrix.servers import log_lines
 from matrix.wire.relay import Address
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class BrokenCellError(Exception):
 def obstacle(cell: Cell, server: Server) -> str | None:
     """Say in one sentence why a cell cannot be run on a server, None where it can."""
     if cell.transport == "tls" and server.ca is None:
-        return f"the {server.family} server offers no TLS that could be verified; name its CA in the URL (?ca=FILE)"
+        return f"the {server.name} server offers no TLS that could be verified; name its CA in the URL (?ca=FILE)"
     if cell.transport == "unix" and server.socket is None:
-        return f"the {server.family} server has no Unix socket here; name it in the URL (?socket=PATH)"
+        return f"the {server.name} server has no Unix socket here; name it in the URL (?socket=PATH)"
     return None
 
 
@@ -113,7 +113,7 @@ def run_cell(
             began=began,
             ended=ended,
             connections=connections,
-            said=said(server, _log_since(server.log, log_began), database) if server.log else [],
+            said=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
             views=views.seen,
             counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )
@@ -153,18 +153,18 @@ def _listen(relay: Relay, server: Server, transport: str, folder: Path | None) -
     """Open an address that leads to a server in the way a transport goes."""
     if transport != "unix":
         upstream = Address(host=server.host, port=server.port)
-        return relay.open(family=server.family, upstream=upstream, listen="tcp")
+        return relay.open(protocol=server.protocol, upstream=upstream, listen="tcp")
     assert server.socket is not None
     path = Path(server.socket)
     upstream = Address(path=path / f".s.PGSQL.{server.port}" if path.is_dir() else path)
-    return relay.open(family=server.family, upstream=upstream, listen="unix", folder=folder)
+    return relay.open(protocol=server.protocol, upstream=upstream, listen="unix", folder=folder)
 
 
 def _through(server: Server, listener: Listener) -> Server:
     """Return a server as it is reached through a relay's listener."""
     if listener.socket is None:
         return replace(server, host=listener.host, port=listener.port or 0)
-    if server.family == "postgresql":
+    if server.protocol == "postgresql":
         return replace(server, socket=listener.host, port=listener.port or 0)
     return replace(server, socket=str(listener.socket))
 

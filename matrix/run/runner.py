@@ -113,8 +113,8 @@ def run(options: Options) -> Report:
     began = time.monotonic()
     report = Report()
     with Watchdog() as watchdog:
-        families = list(dict.fromkeys(cell.server for cell in chosen))
-        with running(families, watchdog=watchdog) as servers:
+        names = list(dict.fromkeys(cell.server for cell in chosen))
+        with running(names, watchdog=watchdog) as servers:
             found = {name: server for name, server in servers.items() if isinstance(server, Server)}
             report.servers = [f"{title(name)} {server.version} ({server.origin})" for name, server in found.items()]
             report.unavailable = {n: s.reason for n, s in servers.items() if isinstance(s, Unavailable)}
@@ -302,20 +302,20 @@ class _Observers:
         self._servers = servers
         self._open: dict[str, Observer] = {}
 
-    def of(self, family: str) -> Observer:
-        if family not in self._open:
-            self._open[family] = observer(self._servers[family])
-        return self._open[family]
+    def of(self, name: str) -> Observer:
+        if name not in self._open:
+            self._open[name] = observer(self._servers[name])
+        return self._open[name]
 
-    def forget(self, family: str) -> None:
+    def forget(self, name: str) -> None:
         """Close a connection that may be broken; the next cell opens another."""
-        if opened := self._open.pop(family, None):
+        if opened := self._open.pop(name, None):
             with contextlib.suppress(Exception):
                 opened.close()
 
     def close(self) -> None:
-        for family in list(self._open):
-            self.forget(family)
+        for name in list(self._open):
+            self.forget(name)
 
 
 def _observation(cell: Cell, verdicts: list[Verdict], seen: dict[str, str], claim: Claim | None) -> dict[str, Any]:

@@ -64,5 +64,5 @@ def versions(cell: Cell, driver: Driver, server: Server) -> dict[str, str]:
     if cell.stack != "bare":
         distribution = {"django": "Django", "sqlalchemy": "SQLAlchemy"}[cell.stack]
         found["orm"] = f"{distribution} {_version(distribution)}"
-    found["server"] = f"{server.family} {server.version}"
+    found["server"] = f"{server.product} {server.version}"
     return found | _machine()

@@ -22,15 +22,14 @@ from typing import TYPE_CHECKING, cast
 from matrix.errors import MatrixError, MissingError
 from matrix.process.watchdog import Watchdog
 from matrix.provision import cache
+from matrix.records.server import LogLine, Session
 from matrix.servers import _process, _tls, _url
 from matrix.servers._model import (
     Binaries,
     Family,
     Observer,
     Place,
-    Said,
     Server,
-    Session,
     Unavailable,
 )
 
@@ -38,19 +37,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
-    "FAMILIES",
+    "LogLine",
     "Observer",
-    "Said",
     "Server",
     "Session",
     "Unavailable",
+    "log_lines",
+    "names",
     "observer",
+    "product_of",
+    "protocol_of",
     "running",
-    "said",
     "title",
 ]
 
-FAMILIES = tuple(sorted(item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_")))
+PRODUCTS = tuple(sorted(item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_")))
 CHOICE = "MATRIX_SERVERS"
 CHOICES = ("machine", "fetched")
 LONGEST = 50  # bytes of the path above a run's folder: a socket's whole path has 107 on Linux, 103 on macOS
@@ -60,24 +61,39 @@ ROOM = 1 << 30
 
 
 def _family(name: str) -> Family:
-    if name not in FAMILIES:
-        raise MatrixError(f"there is no server {name!r}; there are {', '.join(FAMILIES)}")
+    if name not in PRODUCTS:
+        raise MatrixError(f"there is no server {name!r}; there are {', '.join(PRODUCTS)}")
     return cast("Family", importlib.import_module(f"{__name__}.{name}"))
 
 
-def title(family: str) -> str:
-    """Return a family's name as people write it; raise ``MatrixError`` if there is no such family."""
-    return _family(family).TITLE
+def names() -> tuple[str, ...]:
+    """Return the names of all known servers, a product's default one before its others."""
+    return PRODUCTS
 
 
-def said(server: Server, log: str, database: str) -> list[Said]:
+def product_of(name: str) -> str:
+    """Return the product of a server's name; raise ``MatrixError`` if there is no such server."""
+    return _family(name).NAME
+
+
+def protocol_of(name: str) -> str:
+    """Return what the clients of a server speak; raise ``MatrixError`` if there is no such server."""
+    return _family(name).PROTOCOL
+
+
+def title(name: str) -> str:
+    """Return a server's name as people write it; raise ``MatrixError`` if there is no such server."""
+    return _family(name).TITLE
+
+
+def log_lines(server: Server, log: str, database: str) -> list[LogLine]:
     """Return what a part of a server's log says about the sessions in a database, in order."""
-    return _family(server.family).said(log, database)
+    return _family(server.product).log_lines(log, database)
 
 
 def observer(server: Server) -> Observer:
     """Open the harness's own connection to a server; raise ``MatrixError`` if it refuses."""
-    return _family(server.family).observer(server)
+    return _family(server.product).observer(server)
 
 
 def _to_stderr(line: str) -> None:

@@ -25,7 +25,7 @@ DATABASE = "orders"  # made for the reader, empty
 
 def urls(server: Server, database: str) -> dict[str, str]:
     """Return a ``DATABASE_URL`` for each transport a server offers."""
-    scheme = "postgresql" if server.family == "postgresql" else "mysql"
+    scheme = "postgresql" if server.protocol == "postgresql" else "mysql"
     account = f"{quote(server.user, safe='')}:{quote(server.password, safe='')}"
     tcp = f"{scheme}://{account}@{server.host}:{server.port}/{database}"
     found = {"tcp": tcp}
@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m matrix.servers",
         description="Start private database servers and print how to reach them. They run until Ctrl-C.",
     )
-    parser.add_argument("family", nargs="*", help=f"which: {', '.join(servers.FAMILIES)} (default: all)")
-    wanted = parser.parse_args(arguments).family or servers.FAMILIES
+    parser.add_argument("name", nargs="*", help=f"which: {', '.join(servers.names())} (default: all)")
+    wanted = parser.parse_args(arguments).name or servers.names()
     signal.signal(signal.SIGTERM, _stop)
     try:
         with servers.running(wanted) as found:
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _introduce(server: Server | Unavailable) -> None:
-    name = servers.title(server.family)
+    name = servers.title(server.name)
     if isinstance(server, Unavailable):
         print(f"\n{name}: {server.reason}", file=sys.stderr)
         return

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matrix.process.watchdog import Watchdog
+    from matrix.records.server import LogLine, Session
 
 USER = "matrix"  # the account of private servers; it may do everything
 
@@ -21,15 +22,20 @@ USER = "matrix"  # the account of private servers; it may do everything
 class Server:
     """A running server the matrix may use.
 
-    ``version`` is what the running server itself says. ``origin`` is ``"url"`` (the user's own),
-    ``"machine"`` (installed here) or ``"fetched"``. ``socket`` is what this family's clients want: the path
-    of the socket for MariaDB, the folder that holds it for PostgreSQL; None where there is none. ``ca`` is
+    ``name`` is what the run calls it: ``postgresql``, or ``postgresql17`` for one series of the product. ``protocol``
+    is what its clients speak. ``version`` is what the running server itself reports, ``series`` the part of it
+    within which behaviour is compatible: ``15`` of ``15.18``, ``10.11`` of ``10.11.14``. ``origin`` is ``"url"`` (the
+    user's own), ``"machine"`` (installed here) or ``"fetched"``. ``socket`` is what the protocol's clients want: the
+    path of the socket for MySQL's, the folder that holds it for PostgreSQL's; None if there is none. ``ca`` is
     the certificate authority's certificate to verify the server with; None means no TLS. ``log`` is None
     for a user's own server.
     """
 
-    family: str
+    name: str
+    product: str
+    protocol: str
     version: str
+    series: str
     origin: str
     user: str
     password: str = field(repr=False)
@@ -44,33 +50,8 @@ class Server:
 class Unavailable:
     """A server that cannot be had here, and in one sentence what is missing and what to do."""
 
-    family: str
+    name: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Session:
-    """One session of a server, seen from outside; None stands for what cannot be told."""
-
-    id: int
-    user: str
-    encrypted: bool | None
-    state: str
-    in_transaction: bool | None
-
-
-@dataclass(frozen=True)
-class Said:
-    """Something a server wrote into its log about one session.
-
-    ``at`` is when, in seconds since the epoch, or None where the log has no finer time than a second. ``port`` is the
-    TCP port of the client, where the log names it.
-    """
-
-    at: float | None
-    session: int
-    text: str
-    port: int | None = None
 
 
 class Observer(Protocol):
@@ -138,6 +119,8 @@ class Place:
 class Family(Protocol):
     """What a module in this package offers to be a server of the matrix."""
 
+    NAME: str  # "mariadb"
+    PROTOCOL: str  # what its clients speak: "mysql"
     TITLE: str  # as people write it: "MariaDB"
     SCHEMES: tuple[str, ...]  # of the URL of a user's own server
     PORT: int  # where such a URL names none
@@ -162,5 +145,8 @@ class Family(Protocol):
     def version(self, server: Server) -> str:
         """Ask a server for its version."""
 
-    def said(self, log: str, database: str) -> list[Said]:
+    def series(self, version: str) -> str:
+        """Return the part of a version within which behaviour is compatible."""
+
+    def log_lines(self, log: str, database: str) -> list[LogLine]:
         """Return what a part of the server's log says about the sessions in a database, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -38,7 +39,7 @@ def server(name: str, family: Family) -> Server | None:
     except MatrixError as error:
         # The URL itself is not repeated: it has a password in it.
         raise MatrixError(f"{variable(name)}: {family.TITLE} at {found.host}:{found.port}: {error}") from error
-    return Server(**{**vars(found), "version": version})
+    return replace(found, version=version, series=family.series(version))
 
 
 def _parse(text: str, name: str, family: Family) -> Server:
@@ -65,8 +66,11 @@ def _parse(text: str, name: str, family: Family) -> Server:
         if not Path(value).exists():
             raise wrong(f"has {parameter}={value}, and there is no such file")
     return Server(
-        family=name,
+        name=name,
+        product=name,
+        protocol=family.PROTOCOL,
         version="",
+        series="",
         origin="url",
         user=unquote(parts.username),
         password=unquote(parts.password or ""),

@@ -8,13 +8,15 @@ import re
 import secrets
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix.errors import MatrixError
 from matrix.provision import apt, cache
+from matrix.records.server import LogLine, Session
 from matrix.servers import _process
-from matrix.servers._model import USER, Binaries, Said, Server, Session, StartError
+from matrix.servers._model import USER, Binaries, Server, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from matrix.process.watchdog import Watchdog
     from matrix.servers._model import Place
 
+NAME = "mariadb"
 TITLE = "MariaDB"
+PROTOCOL = "mysql"
 SCHEMES = ("mariadb", "mysql")
 PORT = 3306
 INSTALL = "mariadb-server (Debian, Ubuntu: `apt-get install mariadb-server`; macOS: `brew install mariadb`)"
@@ -147,9 +151,23 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
         "ssl-key": str(key),
     }
     port = _serve(binaries, place, cleanup, [*base, *_options(settings)], path, log)
-    server = Server("mariadb", "", binaries.origin, USER, password, "127.0.0.1", port, str(path), str(place.ca), log)
+    server = Server(
+        name=NAME,
+        product=NAME,
+        protocol=PROTOCOL,
+        version="",
+        series="",
+        origin=binaries.origin,
+        user=USER,
+        password=password,
+        host="127.0.0.1",
+        port=port,
+        socket=str(path),
+        ca=str(place.ca),
+        log=log,
+    )
     text = version(server)
-    return Server("mariadb", text, binaries.origin, USER, password, "127.0.0.1", port, str(path), str(place.ca), log)
+    return replace(server, version=text, series=series(text))
 
 
 def _options(settings: dict[str, str]) -> list[str]:
@@ -283,6 +301,11 @@ def _said(error: Exception) -> str:
     return str(error.args[1]) if len(error.args) > 1 else str(error)
 
 
+def series(version: str) -> str:
+    """Return the series of a version: ``10.11`` of ``10.11.14``."""
+    return ".".join(version.split(".")[:2])
+
+
 def observer(server: Server) -> _Observer:
     """Connect to a server."""
     return _Observer(server)
@@ -393,18 +416,18 @@ _ABORTED = re.compile(
 )
 
 
-def said(log: str, database: str) -> list[Said]:
+def log_lines(log: str, database: str) -> list[LogLine]:
     """Return what the general log and the error log say about the sessions in a database; both know seconds only."""
-    found: list[Said] = []
+    found: list[LogLine] = []
     sessions: set[int] = set()
     for line in log.splitlines():
         if match := _COMMAND.fullmatch(line):
             session = int(match["session"])
             if match["command"] == "Connect" and f" on {database} " in match["text"] + " ":
                 sessions.add(session)
-                found.append(Said(None, session, f"Connect, {match['text'].rpartition(' using ')[2]}"))
+                found.append(LogLine(None, session, f"Connect, {match['text'].rpartition(' using ')[2]}"))
             elif match["command"] == "Quit" and session in sessions:
-                found.append(Said(None, session, "Quit"))
+                found.append(LogLine(None, session, "Quit"))
         elif (match := _ABORTED.match(line)) and match["db"] == database:
-            found.append(Said(None, int(match["session"]), f"Aborted connection {match['why']}"))
+            found.append(LogLine(None, int(match["session"]), f"Aborted connection {match['why']}"))
     return found

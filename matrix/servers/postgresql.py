@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import tarfile
+from dataclasses import replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from matrix.errors import MatrixError, MissingError
 from matrix.provision import apt, cache, pip
+from matrix.records.server import LogLine, Session
 from matrix.servers import _process
-from matrix.servers._model import USER, Binaries, Said, Server, Session, StartError
+from matrix.servers._model import USER, Binaries, Server, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from matrix.process.watchdog import Watchdog
     from matrix.servers._model import Place
 
+NAME = "postgresql"
 TITLE = "PostgreSQL"
+PROTOCOL = "postgresql"
 SCHEMES = ("postgresql", "postgres")
 PORT = 5432
 INSTALL = "postgresql (Debian, Ubuntu: `apt-get install postgresql`; macOS: `brew install postgresql`)"
@@ -165,34 +169,26 @@ def start(binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
     port = _serve(binaries, place, cleanup, data, settings, log)
     password = secrets.token_hex(16)
     server = Server(
-        "postgresql",
-        "",
-        binaries.origin,
-        USER,
-        template_password,
-        "127.0.0.1",
-        port,
-        str(sockets),
-        str(place.ca),
-        log,
+        name=NAME,
+        product=NAME,
+        protocol=PROTOCOL,
+        version="",
+        series="",
+        origin=binaries.origin,
+        user=USER,
+        password=template_password,
+        host="127.0.0.1",
+        port=port,
+        socket=str(sockets),
+        ca=str(place.ca),
+        log=log,
     )
     with _connect(server, "postgres") as connection:
         # The template's password is only ever valid in the moment before this statement.
         connection.execute(f"ALTER ROLE {USER} PASSWORD '{password}'")
         number = connection.info.server_version
     text = f"{number // 10000}.{number % 10000}"
-    return Server(
-        "postgresql",
-        text,
-        binaries.origin,
-        USER,
-        password,
-        "127.0.0.1",
-        port,
-        str(sockets),
-        str(place.ca),
-        log,
-    )
+    return replace(server, version=text, series=series(text), password=password)
 
 
 def _serve(
@@ -305,6 +301,11 @@ def version(server: Server) -> str:
     return f"{number // 10000}.{number % 10000}"
 
 
+def series(version: str) -> str:
+    """Return the series of a version: ``15`` of ``15.18``."""
+    return version.partition(".")[0]
+
+
 def observer(server: Server) -> _Observer:
     """Connect to a server."""
     return _Observer(server)
@@ -386,7 +387,7 @@ _LINE = re.compile(
 )
 
 
-def said(log: str, database: str) -> list[Said]:
+def log_lines(log: str, database: str) -> list[LogLine]:
     """Return what the log says about the sessions in a database: the id of a session is its process's."""
     lines = [match for line in log.splitlines() if (match := _LINE.fullmatch(line))]
     sessions = {match["pid"] for match in lines if match["db"] == database}
@@ -399,5 +400,5 @@ def said(log: str, database: str) -> list[Said]:
         text = re.sub(r" user=\S+ database=\S+.*| (host|port)=\S+", "", match["text"])
         text = re.sub(r"(session time): \S+", r"\1", text).removesuffix(": session time").rstrip(":")
         level = "" if match["level"] == "LOG" else f"{match['level']}: "
-        found.append(Said(at, int(match["pid"]), level + text, int(port[1]) if port else None))
+        found.append(LogLine(at, int(match["pid"]), level + text, int(port[1]) if port else None))
     return [word for word in found if not word.text.startswith(("connection authenticated", "connection authorized"))]

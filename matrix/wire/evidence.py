@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matrix.records.run import Run
+    from matrix.records.server import LogLine
     from matrix.records.transcript import Line
     from matrix.records.wire import Connection, Event
-    from matrix.servers import Said
     from matrix.wire.attribution import Attribution
 
 #: Entries of a timeline that are kept, those that say most first; the rest is counted.
@@ -192,7 +192,7 @@ def _step_entry(line: Line, at: float, names: Names, asked: dict[int, str]) -> d
 
 
 def _session_numbers(
-    connections: list[Connection], lines: list[Line], times: list[float], said: Iterable[Said]
+    connections: list[Connection], lines: list[Line], times: list[float], said: Iterable[LogLine]
 ) -> list[int | None]:
     """Return each connection's server session: read from the wire, else from the server's log, else from the answers.
 

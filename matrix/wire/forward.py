@@ -101,7 +101,7 @@ class _Entry:
     """A listener, and what came of it."""
 
     sock: socket.socket
-    family: str
+    protocol: str
     upstream: tuple[str, int] | str
     path: Path | None
     recorders: list[Recorder] = field(default_factory=list)
@@ -230,14 +230,14 @@ class Forwarder:
         path, port = None, None
         if request["listen"] == "unix":
             sock = socket.socket(socket.AF_UNIX)
-            path, port = _bind_in(sock, Path(request["folder"]), request["family"])
+            path, port = _bind_in(sock, Path(request["folder"]), request["protocol"])
         else:
             sock = socket.socket()
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
         sock.listen(_BACKLOG)
         sock.setblocking(False)
-        entry = _Entry(sock, request["family"], target, path)
+        entry = _Entry(sock, request["protocol"], target, path)
         self._entries[request["id"]] = entry
         self._listen(entry)
         return {"port": port, "path": str(path) if path else None}
@@ -298,7 +298,7 @@ class Forwarder:
         else:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.client_port = peer[1]
-        recorder = Recorder(DECODERS[entry.family](), connection)
+        recorder = Recorder(DECODERS[entry.protocol](), connection)
         recorder.note("client", "connect", connection.opened_at)
         entry.recorders.append(recorder)
         kind = socket.AF_UNIX if isinstance(entry.upstream, str) else socket.AF_INET
@@ -516,10 +516,10 @@ class Forwarder:
                 self._listen(entry)
 
 
-def _bind_in(sock: socket.socket, folder: Path, family: str) -> tuple[Path, int | None]:
-    """Bind to a new socket in the folder, under the name that clients of the family want."""
+def _bind_in(sock: socket.socket, folder: Path, protocol: str) -> tuple[Path, int | None]:
+    """Bind to a new socket in the folder, under the name that clients of the protocol want."""
     for number in range(1000):
-        port = 5432 + number if family == "postgresql" else None
+        port = 5432 + number if protocol == "postgresql" else None
         path = folder / (f".s.PGSQL.{port}" if port else f"{number}.sock")
         try:
             sock.bind(str(path))

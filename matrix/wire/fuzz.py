@@ -61,15 +61,15 @@ def timeless(events: list[Event]) -> list[Event]:
     ]
 
 
-def check(family: str, conversation: Conversation, chance: random.Random) -> None:
+def check(protocol: str, conversation: Conversation, chance: random.Random) -> None:
     """Decode a conversation, whole and in pieces; raise `AssertionError`, or whatever the decoder raised."""
     cut: Conversation = []
     for sender, data in conversation:
         places = sorted(chance.randrange(len(data) + 1) for _ in range(chance.choice((0, 1, 3, 9))))
         cut += [(sender, data[a:b]) for a, b in itertools.pairwise([0, *places, len(data)])]
-    decoder = DECODERS[family]()
+    decoder = DECODERS[protocol]()
     events = decode(decoder, conversation)
-    assert timeless(events) == timeless(decode(DECODERS[family](), cut)), "the cutting makes a difference"
+    assert timeless(events) == timeless(decode(DECODERS[protocol](), cut)), "the cutting makes a difference"
     assert decoder.held <= 2 * CAPTURE + _HEADERS, f"{decoder.held} bytes held"
     for sender in ("client", "server"):
         sent = sum(len(data) for each, data in conversation if each == sender)
@@ -133,11 +133,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chance = random.Random(seed)
         path, conversation = chance.choice(corpus)
         # A conversation in the other protocol has to be survived as well.
-        family = path.name.partition("-")[0] if chance.random() < 0.95 else chance.choice(sorted(DECODERS))
+        protocol = path.name.partition("-")[0] if chance.random() < 0.95 else chance.choice(sorted(DECODERS))
         try:
-            check(family, mutate(conversation, chance), chance)
+            check(protocol, mutate(conversation, chance), chance)
         except Exception as error:  # whatever a decoder raises is what is looked for
-            print(f"seed {seed} ({path.name} as {family}): {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"seed {seed} ({path.name} as {protocol}): {type(error).__name__}: {error}", file=sys.stderr)
             if options.seed is not None:
                 raise
             return 1

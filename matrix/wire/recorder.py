@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from matrix.wire.decoder import Decoder
 
 DECODERS: dict[str, type[Decoder]] = {
-    "mariadb": MySQLDecoder,
     "mysql": MySQLDecoder,
     "postgresql": PostgreSQLDecoder,
 }
-"""Decoder by the family of the server."""
+"""Decoder by protocol."""
 
 FIRST_EVENTS = 4900
 LAST_EVENTS = 100

@@ -98,11 +98,11 @@ class Relay:
         return self._process.pid
 
     def open(
-        self, *, family: str, upstream: Address, listen: Literal["tcp", "unix"], folder: Path | None = None
+        self, *, protocol: str, upstream: Address, listen: Literal["tcp", "unix"], folder: Path | None = None
     ) -> Listener:
         """Listen for the clients of one cell, and connect each of them to `upstream`.
 
-        family: "mariadb", "mysql" or "postgresql". folder: where a Unix socket is made; it should be
+        protocol: "mysql" or "postgresql". folder: where a Unix socket is made; it should be
         private to the user. Raises `RelayError` if the path would be too long, the address cannot be had or
         the relay has gone.
         """
@@ -115,11 +115,11 @@ class Relay:
                 raise RelayError(f"{path} is too long a folder for a Unix socket")
         target = asdict(upstream)
         target["path"] = str(upstream.path.resolve()) if upstream.path else None
-        number, answer = self._ask(do="open", family=family, upstream=target, listen=listen, folder=path)
+        number, answer = self._ask(do="open", protocol=protocol, upstream=target, listen=listen, folder=path)
         result = answer.result(_PATIENCE)
         if path is None:
             return Listener(number, "127.0.0.1", result["port"], None)
-        host = path if family == "postgresql" else "localhost"
+        host = path if protocol == "postgresql" else "localhost"
         return Listener(number, host, result["port"], Path(result["path"]))
 
     def close(self, listener: Listener, *, settle: float = 0.5, drop: bool = False) -> list[Connection]:

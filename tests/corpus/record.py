@@ -47,7 +47,7 @@ LOOK_UP = "SELECT id, customer FROM orders WHERE id = %s"
 def _taped(server: Server) -> Iterator[tuple[int, list[Conversation]]]:
     """Relay to the server; yield the port and a conversation for each connection."""
     conversations: list[Conversation] = []
-    real = recorder.DECODERS[server.family]
+    real = recorder.DECODERS[server.protocol]
 
     class Tape(real):  # type: ignore[misc, valid-type]  # the class is chosen at run time
         def __init__(self) -> None:
@@ -59,14 +59,14 @@ def _taped(server: Server) -> Iterator[tuple[int, list[Conversation]]]:
             self.conversation.append((sender, data))
             return super().feed(sender, data, at)  # type: ignore[no-any-return]  # follows from the above
 
-    recorder.DECODERS[server.family] = Tape
+    recorder.DECODERS[server.protocol] = Tape
     requests, control = os.pipe()
     replies, answers = os.pipe()
     thread = threading.Thread(target=Forwarder(requests, answers).run)
     thread.start()
     try:
         upstream = {"host": server.host, "port": server.port, "path": None}
-        request = {"id": 1, "do": "open", "family": server.family, "upstream": upstream, "listen": "tcp"}
+        request = {"id": 1, "do": "open", "protocol": server.protocol, "upstream": upstream, "listen": "tcp"}
         os.write(control, json.dumps(request).encode() + b"\n")
         with os.fdopen(replies) as lines:
             yield json.loads(lines.readline())["result"]["port"], conversations
@@ -77,7 +77,7 @@ def _taped(server: Server) -> Iterator[tuple[int, list[Conversation]]]:
         thread.join()
         os.close(requests)
         os.close(answers)
-        recorder.DECODERS[server.family] = real
+        recorder.DECODERS[server.protocol] = real
 
 
 def _pymysql(server: Server, port: int, **options: Any) -> Any:
@@ -86,7 +86,7 @@ def _pymysql(server: Server, port: int, **options: Any) -> Any:
     return pymysql.connect(host="127.0.0.1", port=port, **(account | options))
 
 
-def mariadb_pymysql(server: Server, port: int) -> None:
+def mysql_pymysql(server: Server, port: int) -> None:
     """Look-ups, NULL, no rows, a change, an error, a transaction, a ping."""
     connection = _pymysql(server, port)
     cursor = connection.cursor()
@@ -108,7 +108,7 @@ def mariadb_pymysql(server: Server, port: int) -> None:
     connection.close()
 
 
-def mariadb_pymysql_special(server: Server, port: int) -> None:
+def mysql_pymysql_special(server: Server, port: int) -> None:
     """Several results of one statement, a file loaded from the client, prepared statements in binary."""
     flags = CLIENT.MULTI_STATEMENTS
     connection = _pymysql(server, port, local_infile=True, autocommit=True, client_flag=flags)
@@ -140,7 +140,7 @@ def mariadb_pymysql_special(server: Server, port: int) -> None:
     connection.close()
 
 
-def mariadb_pymysql_shared(server: Server, port: int) -> None:
+def mysql_pymysql_shared(server: Server, port: int) -> None:
     """Two look-ups are sent before either is answered, as two processes on one socket do."""
     connection = _pymysql(server, port, autocommit=True)
     for number in (101, 102):
@@ -154,13 +154,13 @@ def mariadb_pymysql_shared(server: Server, port: int) -> None:
     connection.close()
 
 
-def mariadb_pymysql_denied(server: Server, port: int) -> None:
+def mysql_pymysql_denied(server: Server, port: int) -> None:
     """Refuse a wrong password."""
     with contextlib.suppress(OperationalError):
         _pymysql(server, port, password="wrong")
 
 
-def mariadb_pymysql_killed(server: Server, port: int) -> None:
+def mysql_pymysql_killed(server: Server, port: int) -> None:
     """Another session kills this one."""
     connection = _pymysql(server, port, autocommit=True)
     connection.query("SELECT 1")
@@ -171,7 +171,7 @@ def mariadb_pymysql_killed(server: Server, port: int) -> None:
         connection.query("SELECT 2")
 
 
-def mariadb_pymysql_tls(server: Server, port: int) -> None:
+def mysql_pymysql_tls(server: Server, port: int) -> None:
     """Hide in TLS."""
     connection = _pymysql(server, port, ssl_disabled=False, ssl={"ca": server.ca})
     connection.query("SELECT 1")
@@ -185,7 +185,7 @@ def _mysqlclient(server: Server, port: int, **options: Any) -> Any:
     return driver.connect(host="127.0.0.1", port=port, **account, **options)
 
 
-def mariadb_mysqlclient(server: Server, port: int) -> None:
+def mysql_mysqlclient(server: Server, port: int) -> None:
     """Use Connector/C, whose capabilities differ from PyMySQL's."""
     connection = _mysqlclient(server, port, ssl_mode="DISABLED")
     cursor = connection.cursor()
@@ -197,7 +197,7 @@ def mariadb_mysqlclient(server: Server, port: int) -> None:
     connection.close()
 
 
-def mariadb_mysqlclient_compressed(server: Server, port: int) -> None:
+def mysql_mysqlclient_compressed(server: Server, port: int) -> None:
     """Use the compressed protocol, which is not decoded."""
     connection = _mysqlclient(server, port, ssl_mode="DISABLED", compress=True)
     connection.query("SELECT 1")
@@ -305,7 +305,7 @@ def expect() -> None:
 def record() -> None:
     """Record every conversation of this module against servers of its own."""
     talks = {
-        name.replace("_", "-"): talk for name, talk in globals().items() if name.startswith(("mariadb_", "postgresql_"))
+        name.replace("_", "-"): talk for name, talk in globals().items() if name.startswith(("mysql_", "postgresql_"))
     }
     with running(["mariadb", "postgresql"]) as servers:
         mariadb, postgresql = servers["mariadb"], servers["postgresql"]
@@ -314,7 +314,7 @@ def record() -> None:
         _pymysql(mariadb, mariadb.port, database=None).query("CREATE DATABASE corpus")
         _psycopg(postgresql, postgresql.port, dbname="postgres", autocommit=True).execute("CREATE DATABASE corpus")
         for name, talk in talks.items():
-            server = mariadb if name.startswith("mariadb") else postgresql
+            server = mariadb if name.startswith("mysql") else postgresql
             with _taped(server) as (port, conversations):
                 talk(server, port)
             for number, conversation in enumerate(conversations, 1):
