@@ -16,6 +16,8 @@ from matrix.errors import UnreadableError
 Result = Literal["order", "nothing", "row", "done", "state", "exit", "signal", "raised"]
 #: Steps that read an order.
 READING = ("look up", "read")
+#: Steps that work on a connection of their own, through which the server is made to hold back its results.
+HOLDING = ("hold answers", "watch", "release answer")
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag="step"):
@@ -71,6 +73,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Whether the step read something else than the order that it asked for, without an error."""
         ended = self.action in READING and self.about is not None and self.result is not None
         return ended and self.result != "raised" and self.order != self.about
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether the step raised, read something else than it asked for, or saw a child die by a signal."""
+        return self.wrong or self.result in ("raised", "signal")
 
     @property
     def signal(self) -> str | None:
