@@ -94,3 +94,11 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def applies(self) -> bool:
         """Whether the cell could be run."""
         return self.outcome != "not applicable"
+
+    @property
+    def transcript(self) -> list[str]:
+        """The lines of the transcript, with one that counts the steps that are left out."""
+        lines = [str(step) for step in self.steps]
+        if self.omitted:
+            lines.insert(self.omitted_after + 1, f"... {self.omitted} lines left out ...")
+        return lines

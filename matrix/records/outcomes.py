@@ -39,6 +39,21 @@ Outcome = Literal[
     "works",
     "not applicable",
 ]
+#: A sign for each outcome, so that no table needs its colours to be read.
+SIGNS: dict[str, str] = {
+    "wrong row": "‼",
+    "lost write": "‼",
+    "unwanted write": "‼",
+    "crash": "✖",
+    "hang": "✖",
+    "parent error": "✗",
+    "child error": "✗",
+    "leak": "~",
+    "shared session": "~",
+    "new session": "~",
+    "works": "✓",
+    "not applicable": "-",
+}
 #: Outcomes in which every process gets its rows; the second costs the parent its session.
 GOOD = ("works", "new session")
 

@@ -71,6 +71,12 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
         nothing = bool(self.unavailable) and not self.runs
         return 2 if self.broken or nothing else 1 if self.deviations else 0
 
+    def explain(self, key: str) -> str:
+        """Return what a cell showed and what is claimed of it: `seen hang 2x, works 3x; claimed works`."""
+        seen = ", ".join(f"{outcome} {count}x" for outcome, count in self.observations[key].seen.items())
+        claim = self.claims.get(key)
+        return f"seen {seen}; " + (f"claimed {' or '.join(claim.outcomes)}" if claim else "nothing is claimed yet")
+
     def add(self, other: Summary) -> None:
         """Add what came of another run; `outputs` are the later run's."""
         for name in ("observations", "claims", "evidence", "broken", "unavailable"):
@@ -86,6 +92,11 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
 def deviates(seen: Observation, claim: Claim | None) -> bool:
     """Whether a cell that could be run showed an outcome that its claim does not allow."""
     return seen.applies and not (claim is not None and set(seen.seen) <= set(claim.outcomes))
+
+
+def is_race(seen: Observation, claim: Claim | None) -> bool:
+    """Whether a cell's outcome differs from run to run: as claimed, else, if nothing is claimed, as seen."""
+    return claim.is_race if claim else len(seen.seen) > 1
 
 
 def read_summary(path: Path) -> Summary:
