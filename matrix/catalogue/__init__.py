@@ -34,6 +34,7 @@ _DRIVER_SCHEMA = {
     "required": ["distribution", "import_name", "servers", "schemes", "urls"],
     "additionalProperties": False,
     "properties": {
+        "requires": {"type": "array", "items": {"type": "string"}, "minItems": 1},
         "distribution": {"type": "string"},
         "import_name": {"type": "string"},
         "servers": {"type": "array", "items": {"type": "string"}, "minItems": 1},

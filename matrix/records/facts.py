@@ -29,10 +29,14 @@ class DriverPage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a driver without a wheel is built: against which C library, and what to install if it cannot be built."""
+    """How a driver without a wheel is built: against which C library, and what to install if it cannot be built.
+
+    `requires` is what the build itself needs, `without_compiler` the requirement that stands in for the driver's own.
+    """
 
     headers: str
     without_compiler: str
+    requires: tuple[str, ...]
 
 
 class DjangoFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,13 +69,15 @@ class BareFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A driver, from `drivers/<name>/driver.toml`.
 
-    `distributions` are the names under which the package index has it, the usual one first. `module` is the top-level
-    package of its connections, `implementation` what its `connection.py` must report (see `Identity`). `protocol` names
-    what it speaks, `servers` the products that it is run against. A stack that has no table is not run. `urls` says how
-    DATABASE_URL is spelled for each transport. `code` is how its exceptions carry the error code: the name of an
-    attribute, or `args` for an integer in the first argument.
+    `requires` are the requirements that install it, with the range of versions that the claims hold for; `nox -s
+    lock` pins them. `distributions` are the names under which the package index has it, the usual one first.
+    `module` is the top-level package of its connections, `implementation` what its `connection.py` must report (see
+    `Identity`). `protocol` names what it speaks, `servers` the products that it is run against. A stack that has no
+    table is not run. `urls` says how DATABASE_URL is spelled for each transport. `code` is how its exceptions carry
+    the error code: the name of an attribute, or `args` for an integer in the first argument.
     """
 
+    requires: tuple[str, ...]
     distributions: tuple[str, ...]
     module: str
     implementation: str
@@ -89,8 +95,24 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         """Raise ValueError where a list is empty or a transport has no URL."""
-        for name in ("distributions", "servers", "schemes"):
+        for name in ("requires", "distributions", "servers", "schemes"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is empty")
         if missing := [transport for transport in TRANSPORTS if transport not in self.urls]:
             raise ValueError(f"`urls` has no `{missing[0]}`")
+
+
+class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stack, from `stack.toml` in the folder of its examples.
+
+    `order` is its place in tables. `requires` are the requirements of its ORM, with the range of versions that the
+    claims hold for; `nox -s lock` pins them in each driver's environment. `distribution` is the ORM's name on the
+    package index. `preload` are modules that the interpreter of its examples imports before it forks.
+    """
+
+    name: str
+    title: str
+    order: int
+    requires: tuple[str, ...] = ()
+    distribution: str | None = None
+    preload: tuple[str, ...] = ()
