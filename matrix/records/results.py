@@ -1,320 +1,395 @@
-"""What was observed: the schema of `matrix/results/<driver>.json`, reading it, and writing it whole or not at all."""
+"""The files of results: `<folder>/<driver>.json` has observations, `<folder>/<driver>/<stack>/<example>.json` evidence.
+
+Both are made to be read as a diff: a line for each step and each entry, no defaults, nothing twice. Versions are named
+once a file. Cells that differ in the transport alone are one record and share their steps: two runs never interleave
+alike, and what counts is what each process did, in its order. A step that ends right after it began is one line:
+`["parent","look up",1,"order",1,"A"]` is who, action, order asked for, result, order read, session.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from typing import TYPE_CHECKING, Any
+from itertools import count, groupby, pairwise
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import jsonschema
+import msgspec
+from msgspec.structs import replace
 
-from matrix.catalogue import ROOT, STACKS, TRANSPORTS
 from matrix.errors import MatrixError
-from matrix.files import write_text
-from matrix.records.outcomes import OUTCOMES
+from matrix.files import locked, remove_leftovers, write_if_changed, write_text
+from matrix.records.evidence import Evidence
+from matrix.records.facts import TRANSPORTS, Transport
+from matrix.records.observation import Coordinates, Observation, ServerView, View
+from matrix.records.outcomes import Outcome
+from matrix.records.reading import ROOT, read_json, shown
+from matrix.records.steps import Step, check
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
 #: Raised by one whenever a reader of older files would misunderstand newer ones, or the other way round.
-FORMAT = 1
-EVIDENCE_FORMAT = 1
+FORMAT = 2
 RESULTS = ROOT / "matrix" / "results"
 
-_COUNT = {"type": "integer", "minimum": 0}
-_STRINGS = {"type": "array", "items": {"type": "string"}}
-_OUTCOME = {"enum": list(OUTCOMES)}
-_VIEW = {
-    "right": {**_COUNT, "description": "look-ups answered with the order that was asked for"},
-    "wrong": {
-        **_COUNT,
-        "description": "look-ups answered with another order, or with none, and no exception",
-    },
-    "errors": {
-        **_STRINGS,
-        "description": "class and code of each kind of exception, e.g. pymysql.err.OperationalError 2013",
-    },
-    "unanswered": {**_STRINGS, "description": "steps that had begun and never ended"},
-}
-_OBSERVATION: dict[str, Any] = {
-    "type": "object",
-    "description": "outcome and seen count every run of the cell; parent, children, server and transcript tell of one:"
-    " the worst that is not as claimed, else the worst",
-    "required": [
-        "id",
-        "stack",
-        "example",
-        "driver",
-        "server",
-        "transport",
-        "outcome",
-        "seen",
-        "parent",
-        "children",
-        "transcript",
-        "versions",
-        "expected",
-        "reason",
-    ],
-    "additionalProperties": False,
-    "properties": {
-        "id": {
-            "type": "string",
-            "pattern": r"^[\w-]+/[\w-]+/[\w-]+/[\w-]+/[\w-]+$",
-            "description": "the five below, joined",
-        },
-        "stack": {"enum": list(STACKS)},
-        "example": {"type": "string"},
-        "driver": {"type": "string"},
-        "server": {
-            "type": "object",
-            "required": [
-                "family",
-                "sessions_before",
-                "sessions_after",
-                "sessions_used",
-                "committed",
-                "lost",
-                "unwanted",
-            ],
-            "additionalProperties": False,
-            "properties": {
-                "family": {"type": "string"},
-                "sessions_before": {
-                    **_COUNT,
-                    "description": "sessions in the cell's database before the program started",
-                },
-                "sessions_after": {
-                    **_COUNT,
-                    "description": "sessions still there after every process had left",
-                },
-                "sessions_used": {
-                    **_STRINGS,
-                    "description": "the sessions that answered, as letters, in order of appearance",
-                },
-                "committed": {
-                    "type": ["array", "null"],
-                    "items": {"type": "integer"},
-                    "description": "orders written by the program that are on the server; null where it wrote none",
-                },
-                "lost": {
-                    "type": "array",
-                    "items": {"type": "integer"},
-                    "description": "confirmed, and not there",
-                },
-                "unwanted": {
-                    "type": "array",
-                    "items": {"type": "integer"},
-                    "description": "rolled back, and there",
-                },
-            },
-        },
-        "transport": {"enum": list(TRANSPORTS)},
-        "outcome": {**_OUTCOME, "description": "the worst that was seen in any run"},
-        "seen": {
-            "type": "object",
-            "propertyNames": _OUTCOME,
-            "additionalProperties": {"type": "integer", "minimum": 1},
-            "description": "in how many runs each outcome was the worst",
-        },
-        "parent": {
-            "type": "object",
-            "required": [*_VIEW, "session"],
-            "additionalProperties": False,
-            "properties": {
-                **_VIEW,
-                "session": {
-                    "enum": ["same", "new", "shared", "lost", "none"],
-                    "description": "the parent's server session after the children: the one from before, another, one"
-                    " that a child used too, none any more, or there never was one before",
-                },
-                "signal": {"type": "string", "description": "the signal that the parent died by"},
-            },
-        },
-        "children": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name", *_VIEW, "session"],
-                "additionalProperties": False,
-                "properties": {
-                    "name": {"type": "string"},
-                    **_VIEW,
-                    "session": {
-                        "enum": ["own", "shared", "none"],
-                        "description": "whose session it got its answers on",
-                    },
-                },
-            },
-        },
-        "transcript": {
-            **_STRINGS,
-            "description": "lines of the run that is told, without times and pids, sessions named by letters;"
-            " a long one is shortened where nothing but right answers stood, and says so",
-        },
-        "versions": {"type": "object", "additionalProperties": {"type": "string"}},
-        "expected": {
-            "type": "array",
-            "items": _OUTCOME,
-            "description": "every outcome that is claimed to be possible",
-        },
-        "reason": {
-            "type": ["string", "null"],
-            "description": "an id in matrix/reasons.toml; null where nothing is claimed yet",
-        },
-        "note": {"type": "string", "description": "why a cell is not applicable"},
-    },
-}
-SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "What was observed of one driver",
-    "type": "object",
-    "required": ["format", "driver", "observations"],
-    "additionalProperties": False,
-    "properties": {
-        "format": {"const": FORMAT},
-        "driver": {"type": "string"},
-        "observations": {"type": "array", "items": _OBSERVATION},
-    },
-}
-_validator = jsonschema.Draft202012Validator(SCHEMA)
+#: How many steps stay on either side of what is left out of a long run.
+_CONTEXT = 5
+_AGAIN = "delete it and run again"
+F = TypeVar("F")
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[\w-]+$")]
+#: What stands for the name of the transport in steps that several transports share.
+_TRANSPORT = "{transport}"
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Return a results file's observations by cell id, none where there is no file.
+class _Format(msgspec.Struct):
+    """The one field that every version of a file has."""
 
-    Raises MatrixError where the file is not what SCHEMA describes, for instance because another version wrote it.
+    format: int
+
+
+class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The cells of one stack, example and server of which the same was observed (see Observation for the fields)."""
+
+    cell: Annotated[str, msgspec.Meta(pattern=r"^[\w-]+/[\w-]+/[\w-]+$")]
+    transports: Annotated[list[Transport], msgspec.Meta(min_length=1)]
+    outcome: Outcome
+    seen: dict[Outcome, _Count]
+    versions: str
+    parent: View
+    children: list[View] = []
+    server: ServerView = msgspec.field(default_factory=ServerView)
+    note: str | None = None
+    omitted: int = 0
+    omitted_after: int = 0
+    steps: list[list[Any]] = []
+
+
+class _File(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    format: int
+    driver: _Name
+    versions: dict[str, dict[str, str]]
+    observations: list[_Record]
+
+
+class _EvidenceFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    format: int
+    cells: dict[str, Evidence]
+
+
+def read(path: Path) -> dict[str, Observation]:
+    """Return a file's observations by cell id, none if there is no file.
+
+    Raises MatrixError, with file and key, if it is not what this version writes.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    file = _read(path, _File)
+    if file is None:
         return {}
-    except OSError as error:
-        raise MatrixError(f"{_show(path)}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise MatrixError(f"{_show(path)}: not JSON: {error}; delete it and run again") from None
-    found = data.get("format") if isinstance(data, dict) else None
-    if found != FORMAT:
-        raise MatrixError(
-            f"{_show(path)}: format {found!r}, this version reads {FORMAT}; delete it and run again, or give --output"
-        )
-    if (problem := next(_validator.iter_errors(data), None)) is not None:
-        place = "/".join(str(part) for part in problem.absolute_path)
-        raise MatrixError(f"{_show(path)}: {place}: {problem.message[:300]}; delete it and run again")
-    return {observation["id"]: observation for observation in data["observations"]}
+    found = {}
+    for index, record in enumerate(file.observations):
+        stack, example, server = record.cell.split("/")
+        try:
+            versions = file.versions[record.versions]
+            for transport in record.transports:
+                observation = Observation(
+                    cell=Coordinates(stack, example, file.driver, server, transport),
+                    outcome=record.outcome,
+                    seen=record.seen,
+                    parent=record.parent,
+                    children=record.children,
+                    server=record.server,
+                    steps=_unpack(record.steps, transport),
+                    omitted=record.omitted,
+                    omitted_after=record.omitted_after,
+                    versions=versions,
+                    note=record.note,
+                )
+                if observation.id in found:
+                    raise ValueError(f"{observation.id} is there twice")
+                found[observation.id] = observation
+        except KeyError:
+            problem = f"no versions are called {record.versions!r}"
+        except ValueError as error:
+            problem = str(error)
+        else:
+            continue
+        raise MatrixError(f"{shown(path)}: observations[{index}], {record.cell}: {problem}; {_AGAIN}")
+    return found
 
 
-def write(path: Path, driver: str, observations: Iterable[Mapping[str, Any]]) -> None:
-    """Write a driver's observations in one step, in a stable order; raise MatrixError where they do not fit SCHEMA."""
-    data = {
-        "format": FORMAT,
-        "driver": driver,
-        "observations": sorted(observations, key=lambda observation: observation["id"]),
-    }
-    if (problem := next(_validator.iter_errors(data), None)) is not None:
-        place = "/".join(str(part) for part in problem.absolute_path)
-        raise MatrixError(f"{_show(path)}: not written, {place}: {problem.message[:300]}")
-    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+def read_folder(folder: Path) -> dict[str, Observation]:
+    """Return the observations of every driver in a folder of results, by cell id; see `read`."""
+    return {key: value for path in sorted(folder.glob("*.json")) for key, value in read(path).items()}
 
 
-def write_evidence(
-    folder: Path, evidence: Mapping[str, dict[str, Any]], *, changed: Iterable[str], current: Collection[str]
-) -> None:
-    """Write the timelines of the cells in `changed` into `<folder>/<stack>/<example>.json`, and keep the others.
+def read_evidence(folder: Path, key: str) -> Evidence | None:
+    """Return a cell's evidence from a folder of results, None if there is none; raise MatrixError as `read` does."""
+    file = _read(_evidence_path(folder, key), _EvidenceFile)
+    return file.cells.get(key) if file else None
 
-    Where that file is missing, all that there is for it is written. What is there of cells that are not in `current`
-    any more is dropped. Raises MatrixError where it cannot be written.
+
+def write(
+    folder: Path,
+    driver: str,
+    observations: Iterable[Observation],
+    evidence: Mapping[str, Evidence] | None = None,
+    *,
+    current: Collection[str] | None = None,
+    keep_evidence: Collection[str] | None = None,
+) -> set[str]:
+    """Add a driver's observations, and the evidence of some by cell id, to a folder; return the ids of what changed.
+
+    What is there of other cells stays, even if another process writes at the same time, unless they are not among
+    `current`, the ids of the cells that exist. An observation that says nothing new changes nothing (see
+    `keep_if_same`), and evidence is written where the observation changed or there was none. Of evidence only
+    what is among `keep_evidence` is kept, None keeps all. Raises MatrixError if a file cannot be read or written.
     """
-    by_file: dict[Path, dict[str, dict[str, Any]]] = {}
-    wanted = set(changed)
-    for key, told in evidence.items():
-        path = _evidence_path(folder, key)
-        if key in wanted or not path.exists():
-            by_file.setdefault(path, {})[key] = told
-    for path, cells in by_file.items():
-        kept = {key: value for key, value in _read_evidence_file(path).items() if key in current}
-        data = {"format": EVIDENCE_FORMAT, "cells": dict(sorted((kept | cells).items()))}
-        write_text(path, json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{") + "\n")
-
-
-def read_evidence(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return a cell's timeline from a folder of results, None where there is none (see `matrix.wire.evidence`)."""
-    return _read_evidence_file(_evidence_path(folder / key.split("/")[2], key)).get(key)
-
-
-def _evidence_path(folder: Path, key: str) -> Path:
-    stack, example = key.split("/")[:2]
-    return folder / stack / f"{example}.json"
-
-
-def _read_evidence_file(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise MatrixError(f"{_show(path)}: cannot be read: {error}; delete it and run again") from None
-    if not isinstance(data, dict) or data.get("format") != EVIDENCE_FORMAT:
-        raise MatrixError(f"{_show(path)}: not a timeline that this version reads; delete it and run again")
-    cells: dict[str, dict[str, Any]] = data["cells"]
-    return cells
+    path = folder / f"{driver}.json"
+    with locked(path):
+        old = read(path)
+        new = {each.id: keep_if_same(old.get(each.id), each) for each in observations}
+        changed = {key for key, each in new.items() if each is not old.get(key)}
+        whole = {key: each for key, each in (old | new).items() if current is None or key in current}
+        files = _evidence_files(folder, evidence or {}, changed, whole, keep_evidence)
+        if changed or whole.keys() != old.keys():
+            write_text(path, _file(driver, whole.values()))
+        for place, text in files.items():
+            if text is None:
+                remove_leftovers(place)
+                place.unlink(missing_ok=True)
+            else:
+                write_if_changed(place, text)
+    return changed
 
 
 def check_writable(folder: Path) -> None:
-    """Raise MatrixError where results could not be written into a folder, before any work is done for them."""
+    """Raise MatrixError if results could not be written into a folder, before any work is done for them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MatrixError(
-            f"{_show(folder)}: results cannot be written there: {error.strerror}; use --output DIR"
+            f"{shown(folder)}: results cannot be written there: {error.strerror}; use --output DIR"
         ) from None
     if not os.access(folder, os.W_OK):
-        raise MatrixError(f"{_show(folder)}: results cannot be written there: no permission; use --output DIR")
+        raise MatrixError(f"{shown(folder)}: results cannot be written there: no permission; use --output DIR")
 
 
-def keep_if_same(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """Return an earlier observation where a new one says nothing else: a run changes files only where facts changed.
+def keep_if_same(old: Observation | None, new: Observation) -> Observation:
+    """Return an earlier observation if a new one says nothing else: a run changes files only where facts changed.
 
-    What may differ unnoticed is the order of lines of different processes, and how often each outcome was seen.
+    What may differ unnoticed is how the steps of different processes interleave, the letters of sessions, which follow
+    from that, and how often each outcome was seen.
     """
-
-    def facts(observation: dict[str, Any]) -> dict[str, Any]:
-        told = {name: value for name, value in observation.items() if name not in ("seen", "transcript")}
-        return told | {"seen": sorted(observation["seen"]), "transcript": sorted(observation["transcript"])}
-
-    return old if old is not None and facts(old) == facts(new) else new
+    return old if old is not None and _facts(old) == _facts(new) else new
 
 
-def shorten(transcript: list[str], limit: int = 80) -> list[str]:
-    """Return a transcript without what lies between its beginning, its end and the lines that matter, if it is long."""
-    if len(transcript) <= limit:
-        return transcript
-    matters = set(range(limit // 4)) | set(range(len(transcript) - limit // 4, len(transcript)))
-    remarkable = [index for index, line in enumerate(transcript) if _REMARKABLE.search(line) or _is_wrong(line)]
-    for index in remarkable[: limit // 4]:
-        matters |= set(range(max(0, index - 1), min(len(transcript), index + 1)))
-    shortened, skipped = [], 0
-    for index, line in enumerate(transcript):
-        if index in matters:
-            if skipped:
-                shortened.append(f"... {skipped} lines left out ...")
-                skipped = 0
-            shortened.append(line)
+def shorten(steps: Sequence[Step], limit: int = 80) -> tuple[list[Step], int, int]:
+    """Leave the uneventful middle out of a long run; return the other steps, how many are missing, and after how many.
+
+    Of more than `limit` steps, what goes is the longest stretch in which nothing is worth a look: no exception, no
+    read that got something else than its order, no process that died; five steps stay on either side of it.
+    """
+    if len(steps) <= limit:
+        return list(steps), 0, 0
+    events = [index for index, step in enumerate(steps) if step.result == "raised" or step.wrong or step.signal]
+    ends = [-1, *events, len(steps)]
+    before, after = max(pairwise(ends), key=lambda pair: pair[1] - pair[0])
+    first, last = before + 1 + _CONTEXT, after - _CONTEXT
+    if first >= last:
+        return list(steps), 0, 0
+    return [*steps[:first], *steps[last:]], last - first, first
+
+
+def _facts(observation: Observation) -> Observation:
+    """Return an observation with what differs from run to run taken out or put in order."""
+    steps: dict[tuple[str, str], list[Step]] = {}
+    for step in observation.steps:
+        steps.setdefault((step.who, step.thread), []).append(step)
+    letters: dict[int | str | None, str] = {}
+
+    def letter(session: int | str) -> str:
+        return letters.setdefault(session, str(len(letters)))
+
+    ordered = [
+        step if step.session is None else replace(step, session=letter(step.session))
+        for _, each in sorted(steps.items())
+        for step in each
+    ]
+    used = sorted(letter(session) for session in observation.server.sessions_used)
+    return replace(
+        observation,
+        seen=dict.fromkeys(sorted(observation.seen), 1),
+        steps=ordered,
+        server=replace(observation.server, sessions_used=used),
+    )
+
+
+def _file(driver: str, observations: Iterable[Observation]) -> str:
+    """Return the text of a file of observations: records in the order of their cells, and a line for each step."""
+    versions: dict[str, dict[str, str]] = {}
+    records = []
+    for place, group in groupby(sorted(observations, key=_order), key=_place):
+        for transports, each in _shared(group):
+            record = _Record(
+                cell="/".join(place),
+                transports=transports,
+                outcome=each.outcome,
+                seen=dict(sorted(each.seen.items())),
+                versions=_version_set(each.versions, f"{place[0]}/{place[2]}", versions),
+                parent=each.parent,
+                children=each.children,
+                server=each.server,
+                note=each.note,
+                omitted=each.omitted,
+                omitted_after=each.omitted_after,
+            )
+            steps = ",\n".join(map(_json, _pack(each.steps)))
+            records.append(_json(record)[:-1] + (f',"steps":[\n{steps}]}}' if steps else "}"))
+    sets = ",\n".join(f"{_json(name)}:{_json(each)}" for name, each in sorted(versions.items()))
+    head = f'"format":{FORMAT},"driver":{_json(driver)}'
+    return "".join(["{", head, ',\n"versions":{\n', sets, '},\n"observations":[\n', ",\n".join(records), "]}\n"])
+
+
+def _place(observation: Observation) -> tuple[str, str, str]:
+    """Return what a record is about: stack, example and server."""
+    cell = observation.cell
+    return cell.stack, cell.example, cell.server
+
+
+def _order(observation: Observation) -> tuple[tuple[str, str, str], int]:
+    return _place(observation), TRANSPORTS.index(observation.cell.transport)
+
+
+def _shared(observations: Iterable[Observation]) -> list[tuple[list[Transport], Observation]]:
+    """Return observations that differ in the transport alone as one, and the transports."""
+    groups: list[tuple[Observation, list[Transport], Observation]] = []
+    for each in observations:
+        transport = each.cell.transport
+        steps = [
+            replace(step, text=_TRANSPORT) if step.action == "prepare" and step.text == transport else step
+            for step in each.steps
+        ]
+        general = replace(each, cell=replace(each.cell, transport="tcp"), steps=steps)
+        facts = replace(_facts(general), seen=each.seen)
+        same = next((transports for other, transports, _ in groups if other == facts), None)
+        if same is None:
+            groups.append((facts, [transport], general))
         else:
-            skipped += 1
-    return shortened
+            same.append(transport)
+    return [(transports, general) for _, transports, general in groups]
 
 
-_REMARKABLE = re.compile(r": (raised|nothing|row|signal) ?")
-_ASKED = re.compile(r"(?:look up|read) (\d+): order (\d+)")
+def _version_set(versions: dict[str, str], name: str, known: dict[str, dict[str, str]]) -> str:
+    """Return the name that the file has for these versions: `name`, with a number if others are called so."""
+    for number in count(1):
+        key = name if number == 1 else f"{name} {number}"
+        if known.setdefault(key, versions) == versions:
+            return key
+    raise AssertionError
 
 
-def _is_wrong(line: str) -> bool:
-    match = _ASKED.search(line)
-    return match is not None and match[1] != match[2]
+class _Packed(Step, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag=False):
+    """A step as a file has it: an end stands for its beginning as well, unless that `began` further up."""
+
+    began: bool = False
 
 
-def _show(path: Path) -> Path:
-    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+def _pack(steps: Sequence[Step]) -> list[list[Any]]:
+    """Return a list of values for each step: who, action, about, result, order and session, if any; last, the rest."""
+    packed: list[list[Any]] = []
+    previous: Step | None = None
+    for step in steps:
+        rest = {name: getattr(step, name) for name in ("error", "code", "text") if getattr(step, name) is not None}
+        if step.thread:
+            rest["thread"] = step.thread
+        if step.result is not None:
+            if previous == _beginning(step):
+                packed.pop()
+            else:
+                rest["began"] = True
+        values = (step.who, step.action, step.about, step.result, step.order, step.session, rest or None)
+        packed.append([value for value in values if value is not None])
+        previous = step
+    return packed
+
+
+def _unpack(packed: Sequence[list[Any]], transport: str) -> list[Step]:
+    """Return the steps that were packed; raise ValueError, with the index, for what is not a step."""
+    steps = []
+    for index, values in enumerate(packed):
+        try:
+            *plain, rest = values if isinstance(values[-1], dict) else [*values, {}]
+            names = ["who", "action"]
+            if isinstance([*plain, None, None][2], int):
+                names.append("about")
+            names += ["result", *(["order"] if "order" in plain[len(names) :][:1] else []), "session"]
+            if len(plain) > len(names):
+                raise ValueError(f"`{plain[len(names)]}` is one value too many")
+            read = msgspec.convert(dict(zip(names, plain, strict=False)) | rest, _Packed)
+            step = Step(**{name: getattr(read, name) for name in Step.__struct_fields__})
+            if step.text == _TRANSPORT:
+                step = replace(step, text=transport)
+            check(step)
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"steps[{index}]: {error}") from None
+        if step.result is not None and not read.began:
+            steps.append(_beginning(step))
+        steps.append(step)
+    return steps
+
+
+def _beginning(step: Step) -> Step:
+    return Step(who=step.who, action=step.action, about=step.about, thread=step.thread)
+
+
+def _evidence_files(
+    folder: Path,
+    evidence: Mapping[str, Evidence],
+    changed: set[str],
+    observed: Collection[str],
+    keep: Collection[str] | None,
+) -> dict[Path, str | None]:
+    """Return the text of each file of evidence that may change, None for one that holds nothing any more."""
+    paths = {_evidence_path(folder, key) for key in (*evidence, *changed)}
+    texts: dict[Path, str | None] = {}
+    for path in sorted(paths):
+        file = _read(path, _EvidenceFile)
+        old = file.cells if file else {}
+        new = {key: each for key, each in evidence.items() if _evidence_path(folder, key) == path}
+        cells = {
+            key: old[key] if key in old and key not in changed else new[key]
+            for key in sorted(old.keys() | new.keys())
+            if key in observed and (keep is None or key in keep) and (key in new or key not in changed)
+        }
+        texts[path] = _evidence_text(cells) if cells else None
+    return texts
+
+
+def _evidence_text(cells: Mapping[str, Evidence]) -> str:
+    texts = []
+    for key, each in cells.items():
+        timeline = ",\n".join(map(_json, each.timeline))
+        head = _json(replace(each, timeline=[]))[:-1]
+        texts.append(f'{_json(key)}:{head}{"" if head == "{" else ","}"timeline":[\n{timeline}]}}')
+    return "".join([f'{{"format":{FORMAT},"cells":{{\n', ",\n".join(texts), "}}\n"])
+
+
+def _evidence_path(folder: Path, key: str) -> Path:
+    stack, example, driver, *_ = key.split("/")
+    return folder / driver / stack / f"{example}.json"
+
+
+def _read(path: Path, what: type[F]) -> F | None:
+    """Return a file's data, None if there is no file; raise MatrixError if it is not what this version writes."""
+    if not path.exists():
+        return None
+    version = read_json(path, _Format, hint=_AGAIN).format
+    if version != FORMAT:
+        raise MatrixError(
+            f"{shown(path)}: format {version}, this version reads {FORMAT}; {_AGAIN}, or give --output DIR"
+        )
+    return read_json(path, what, hint=_AGAIN)
+
+
+def _json(what: object) -> str:
+    return msgspec.json.encode(what).decode()
