@@ -14,7 +14,7 @@ from matrix import catalogue
 from matrix.errors import MatrixError
 from matrix.files import write_text
 from matrix.pages.commands import add_commands
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 from matrix.report import command as reporting
 from matrix.report import show, table
 from matrix.run.runner import DEADLINE, Options, Report, cores, run

@@ -41,39 +41,24 @@ def write_text(path: Path, text: str) -> None:
         raise MatrixError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def write_if_changed(path: Path, text: str) -> None:
-    """Write a text file (see `write_text`) unless it holds the text already.
-
-    Only for a file that no other process writes at the same time: removes what killed writers of it left.
-    """
-    remove_leftovers(path)
-    try:
-        same = path.read_bytes() == text.encode("utf-8")
-    except OSError:
-        same = False
-    if not same:
-        write_text(path, text)
-
-
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from writing a file, so that it can be read, changed and written.
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing in a folder, so that a file can be read, changed and written.
 
-    The lock is `.<name>.lock` beside the file. Removes what killed writers of the file left there. Raises MatrixError
-    if the lock is unavailable.
+    The lock is the file `.lock` in it. Raises MatrixError if the lock is unavailable.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=PATIENCE)
+    lock = FileLock(folder / ".lock", timeout=PATIENCE)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise MatrixError(f"{path}: another run has been writing it for {PATIENCE:.0f} seconds; try again") from None
+        raise MatrixError(f"{folder}: another run has been writing there for {PATIENCE:.0f} seconds") from None
     except (OSError, NotImplementedError) as error:
-        raise MatrixError(f"{path}: cannot be locked: {getattr(error, 'strerror', None) or error}") from None
-    with lock:
-        lock.release()  # `with` acquires once more
-        remove_leftovers(path)
+        raise MatrixError(f"{folder}: cannot be locked: {getattr(error, 'strerror', None) or error}") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def remove_leftovers(path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from matrix.catalogue import ROOT
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 
 CELL = "bare/closed_in_child/psycopg/postgresql/tcp"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 from matrix.run.runner import Options, run
 
 #: The modules whose presence says that a driver is installed, and the goodbye of its protocol.

@@ -22,7 +22,7 @@ from matrix.pages.explain import explain
 from matrix.pages.facts import Facts, describe, load
 from matrix.pages.render import render
 from matrix.pages.source import pattern
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 
 # Results made for the purpose: every hazard raises what its driver says of a lost session, every remedy works.
 

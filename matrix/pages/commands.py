@@ -13,7 +13,7 @@ from matrix.pages.explain import explain
 from matrix.pages.facts import STACK_TITLES, load
 from matrix.pages.source import pattern
 from matrix.pages.words import prose
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from matrix import catalogue
 from matrix.catalogue import claims
 from matrix.pages.prose import Prose, read_prose
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 from matrix.records.outcomes import OUTCOMES
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ def _read(path: Path, what: type[T], language: str, load: Callable[[str], Any], 
         data = load(text)
     except OSError as error:
         raise MatrixError(f"{where}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # not UTF-8, or not in the language
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not in the language
         raise MatrixError(f"{where}: not {language}: {error}{hint}") from None
     try:
         return msgspec.convert(data, what)

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import os
 from itertools import count, groupby, pairwise
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from matrix.errors import MatrixError
-from matrix.files import locked, remove_leftovers, write_if_changed, write_text
+from matrix.files import locked, remove_leftovers, write_text
 from matrix.records.evidence import Evidence
 from matrix.records.facts import TRANSPORTS, Transport
 from matrix.records.observation import Coordinates, Observation, ServerView, View
-from matrix.records.outcomes import Outcome
+from matrix.records.outcomes import Outcome, worst
 from matrix.records.reading import ROOT, read_json, shown
 from matrix.records.steps import Step, check
 
@@ -37,7 +37,7 @@ _CONTEXT = 5
 _AGAIN = "delete it and run again"
 F = TypeVar("F")
 _Count = Annotated[int, msgspec.Meta(ge=1)]
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[\w-]+$")]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[\w-]+\Z")]
 #: What stands for the name of the transport in steps that several transports share.
 _TRANSPORT = "{transport}"
 
@@ -51,7 +51,7 @@ class _Format(msgspec.Struct):
 class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The cells of one stack, example and server of which the same was observed (see Observation for the fields)."""
 
-    cell: Annotated[str, msgspec.Meta(pattern=r"^[\w-]+/[\w-]+/[\w-]+$")]
+    cell: Annotated[str, msgspec.Meta(pattern=r"^[\w-]+/[\w-]+/[\w-]+\Z")]
     transports: Annotated[list[Transport], msgspec.Meta(min_length=1)]
     outcome: Outcome
     seen: dict[Outcome, _Count]
@@ -90,6 +90,8 @@ def read(path: Path) -> dict[str, Observation]:
         stack, example, server = record.cell.split("/")
         try:
             versions = file.versions[record.versions]
+            if record.seen and record.outcome != worst(record.seen):
+                raise ValueError(f"outcome: {record.outcome!r} is not the worst of `seen`")
             for transport in record.transports:
                 observation = Observation(
                     cell=Coordinates(stack, example, file.driver, server, transport),
@@ -145,20 +147,21 @@ def write(
     what is among `keep_evidence` is kept, None keeps all. Raises MatrixError if a file cannot be read or written.
     """
     path = folder / f"{driver}.json"
-    with locked(path):
+    with locked(folder):
+        remove_leftovers(path)
         old = read(path)
         new = {each.id: keep_if_same(old.get(each.id), each) for each in observations}
         changed = {key for key, each in new.items() if each is not old.get(key)}
         whole = {key: each for key, each in (old | new).items() if current is None or key in current}
-        files = _evidence_files(folder, evidence or {}, changed, whole, keep_evidence)
+        files = _evidence_files(folder, evidence or {}, changed | (old.keys() - whole.keys()), whole, keep_evidence)
         if changed or whole.keys() != old.keys():
             write_text(path, _file(driver, whole.values()))
         for place, text in files.items():
+            remove_leftovers(place)
             if text is None:
-                remove_leftovers(place)
                 place.unlink(missing_ok=True)
-            else:
-                write_if_changed(place, text)
+            elif not place.exists() or place.read_text(encoding="utf-8") != text:
+                write_text(place, text)
     return changed
 
 
@@ -184,7 +187,7 @@ def keep_if_same(old: Observation | None, new: Observation) -> Observation:
 
 
 def shorten(steps: Sequence[Step], limit: int = 80) -> tuple[list[Step], int, int]:
-    """Leave the uneventful middle out of a long run; return the other steps, how many are missing, and after how many.
+    """Leave out the uneventful middle of a long run; return the other steps, how many went, and after which index.
 
     Of more than `limit` steps, what goes is the longest stretch in which nothing is worth a look: no exception, no
     read that got something else than its order, no process that died; five steps stay on either side of it.
@@ -197,7 +200,7 @@ def shorten(steps: Sequence[Step], limit: int = 80) -> tuple[list[Step], int, in
     first, last = before + 1 + _CONTEXT, after - _CONTEXT
     if first >= last:
         return list(steps), 0, 0
-    return [*steps[:first], *steps[last:]], last - first, first
+    return [*steps[:first], *steps[last:]], last - first, first - 1
 
 
 def _facts(observation: Observation) -> Observation:
@@ -264,7 +267,7 @@ def _shared(observations: Iterable[Observation]) -> list[tuple[list[Transport], 
     """Return observations that differ in the transport alone as one, and the transports."""
     groups: list[tuple[Observation, list[Transport], Observation]] = []
     for each in observations:
-        transport = each.cell.transport
+        transport = cast("Transport", each.cell.transport)
         steps = [
             replace(step, text=_TRANSPORT) if step.action == "prepare" and step.text == transport else step
             for step in each.steps

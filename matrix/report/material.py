@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue
 from matrix.errors import MatrixError
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ from rich.text import Text
 from matrix import catalogue
 from matrix.catalogue.claims import claims, reasons
 from matrix.errors import MatrixError
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 from matrix.records.outcomes import OUTCOMES
 from matrix.report.table import COLOURS, SIGNS
 

@@ -22,7 +22,7 @@ from matrix.errors import MatrixError
 from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, modules, possible
 from matrix.process.watchdog import Watchdog
-from matrix.records import results as observations
+from matrix.records import old_results as observations
 from matrix.records.outcomes import OUTCOMES, worst
 from matrix.run.cell import BrokenCellError, clean_environ, database_name, obstacle, run_cell
 from matrix.run.judge import Verdict, judge
