@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import stat
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from matrix.errors import MatrixError
 from matrix.provision import cache
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
     from pathlib import Path
 
 
@@ -84,9 +88,75 @@ def test_nothing_stays_of_an_entry_that_was_not_finished(place: Path) -> None:
 
 
 def test_leftovers_of_a_killed_process_are_removed(place: Path) -> None:
-    (place / ".entry.x.part" / "entry").mkdir(parents=True)
+    (place / ".entry.part" / "entry").mkdir(parents=True)
     cache.entry("entry", write_one)
     assert contents(place) == {"entry"}
+
+
+def begin(pipe: Connection) -> None:
+    def fill(folder: Path) -> None:
+        write_one(folder)
+        pipe.send("begun")
+        time.sleep(100)
+
+    cache.entry("slow-1.0", fill)
+
+
+@pytest.fixture
+def other_process() -> Iterator[BaseProcess]:
+    """A process that is making an entry, and comes to no end."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=begin, args=(theirs,))
+    process.start()
+    assert ours.recv() == "begun"
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_sweep_removes_what_killed_processes_left_and_nothing_else(place: Path, other_process: BaseProcess) -> None:
+    cache.entry("entry", write_one)
+    cache.sweep()
+    assert contents(place) == {"entry", ".slow-1.0.part"}
+    other_process.kill()
+    other_process.join()
+    cache.sweep()
+    assert contents(place) == {"entry"}
+
+
+@pytest.mark.usefixtures("other_process")
+def test_waiting_for_another_process_can_be_cancelled() -> None:
+    began = time.monotonic()
+    with pytest.raises(cache.CacheError):
+        cache.entry("slow-1.0", never, cancelled=lambda: time.monotonic() > began + 0.1)
+
+
+def test_bytes_that_were_flipped_are_noticed_even_if_size_and_time_are_as_before() -> None:
+    program = cache.entry("entry", write_one) / "bin" / "program"
+    status = program.stat()
+    program.write_text("eno")
+    os.utime(program, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert cache.find("entry") is None
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+def test_the_umask_decides_nothing(umask: int, tmp_path: Path) -> None:
+    previous = os.umask(umask)
+    try:
+        public = cache.entry("public", write_one)
+        private = cache.entry("private", write_one, private=True)
+        cache.copy(public, tmp_path / "copy")
+    finally:
+        os.umask(previous)
+    assert cache.open_to_all(public) == cache.open_to_all(tmp_path)
+    for place in (public, tmp_path / "copy"):
+        assert [stat.S_IMODE((place / path).stat().st_mode) for path in ("", "bin", "bin/program")] == [
+            0o755,
+            0o755,
+            0o644,
+        ]
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(place: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A run that has a folder, a process that ignores SIGTERM in a group of its own, and one that left every group.
 RUN = """
 import os, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from matrix.process.watchdog import Watchdog
 folder, ending = Path(sys.argv[1]), sys.argv[2]
@@ -147,3 +149,33 @@ def test_a_run_goes_on_when_its_watchdog_was_killed(tmp_path: Path) -> None:
 def test_orders_outside_of_its_duty_are_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         Watchdog().watch_folder(tmp_path)
+
+
+def test_a_helper_gives_its_status_and_output() -> None:
+    with Watchdog() as watching:
+        done = watching.run(["sh", "-c", "cat; echo wrong >&2; exit 3"], stdin=b"right")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "right", "wrong\n")
+
+
+def test_a_helper_that_takes_too_long_is_killed_with_its_children() -> None:
+    with Watchdog() as watching:
+        with pytest.raises(subprocess.TimeoutExpired):
+            watching.run(["sh", "-c", "sleep 100 & sleep 100"], timeout=0.2, env=watching.environ())
+        assert eventually(lambda: not watchdog.survivors(set(), watching.token))
+
+
+def test_cancelling_ends_helpers_and_starts_no_other() -> None:
+    with Watchdog() as watching, ThreadPoolExecutor() as pool:
+        helper = pool.submit(watching.run, ["sleep", "100"], env=watching.environ())
+        assert eventually(lambda: bool(watchdog.survivors(set(), watching.token)))
+        watching.cancel()
+        with pytest.raises(watchdog.CancelledError):
+            helper.result(5)
+        with pytest.raises(watchdog.CancelledError):
+            watching.run(["true"])
+
+
+def test_a_helper_is_not_in_the_terminals_group() -> None:
+    with Watchdog() as watching:
+        group = watching.run(["sh", "-c", "ps -o pgid= $$ || cut -d' ' -f5 /proc/$$/stat"]).stdout
+    assert int(group) != os.getpgrp()

@@ -6,10 +6,9 @@ folders it has; when the pipe reaches its end, because the run left it or becaus
 run that was killed, the watchdog ends what is left and removes it.
 
 Processes that left their group are found by two other marks: being descendants of a member, and the
-variable ``MATRIX_RUN`` in their environment (read from ``/proc``, so on Linux only).
+variable ``MATRIX_RUN`` in their environment.
 
-This file is started as a program by its path, in Python's isolated mode: it imports the standard library
-only.
+This file is started as a program by its path, in Python's isolated mode: it imports nothing of ``matrix``.
 """
 
 from __future__ import annotations
@@ -21,15 +20,22 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import psutil
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
 MARK = "MATRIX_RUN"
 PATIENCE = 2.0  # seconds a group asked to stop politely is given before it is killed
+
+
+class CancelledError(Exception):
+    """The run is ending: nothing further is to be started for it."""
 
 
 class Watchdog:
@@ -44,14 +50,16 @@ class Watchdog:
         self._lock = threading.Lock()
         self._pipe: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._helpers: set[subprocess.Popen[bytes]] = set()
+        self.cancelled = False
 
     def __enter__(self) -> Self:
-        import subprocess  # noqa: PLC0415  # the watchdog's own process never needs it and starts faster without
+        import subprocess  # noqa: PLC0415  # the watchdog's own process does not need it
 
         reader, writer = os.pipe()  # both are closed in every process that is executed
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(__file__).resolve()), self.token],
+                [sys.executable, "-I", str(Path(__file__).resolve()), self.token],
                 stdin=reader,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -79,6 +87,47 @@ class Watchdog:
     def environ(self, base: dict[str, str] | None = None) -> dict[str, str]:
         """Return ``base`` (by default this process's environment) with the mark of this run added."""
         return {**(os.environ if base is None else base), MARK: self.token}
+
+    def run(
+        self, command: Sequence[str | Path], *, stdin: bytes = b"", timeout: float | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a helper program as ``subprocess.run`` does, and return its status and what it printed.
+
+        It gets a session of its own, so that Ctrl-C in a terminal ends the run alone, and is not taken for a failure
+        of the program. Raises ``CancelledError`` after ``cancel``, which ends the program.
+        """
+        import subprocess  # noqa: PLC0415  # as in __enter__
+
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        with self._lock:
+            if self.cancelled:
+                raise CancelledError
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **options)
+            self._helpers.add(process)
+        with process:
+            try:
+                self.watch_group(process.pid)
+                out, err = process.communicate(stdin, timeout)
+            except BaseException:
+                _kill_group(process)
+                raise
+            finally:
+                with self._lock:
+                    self._helpers.discard(process)
+                process.wait()
+                self.release_group(process.pid)
+        if self.cancelled:
+            raise CancelledError
+        texts = [(text or b"").decode(errors="replace") for text in (out, err)]
+        return subprocess.CompletedProcess(command, process.returncode, *texts)
+
+    def cancel(self) -> None:
+        """End the helper programs that are running and let no other be started."""
+        with self._lock:
+            self.cancelled = True
+            helpers = set(self._helpers)
+        for process in helpers:
+            _kill_group(process)
 
     def watch_group(self, pgid: int, *, stop: signal.Signals = signal.SIGKILL) -> None:
         """End this process group when the run ends.
@@ -111,96 +160,69 @@ class Watchdog:
                 os.write(self._pipe, f"{order}\n".encode())  # shorter than PIPE_BUF: never torn
 
 
-def _status(pid: str) -> tuple[int, int, str] | None:
-    """Return a process's parent, process group and state from ``/proc``, or None if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  # pathlib would double the start-up time
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return int(fields[1]), int(fields[2]), fields[0].decode()
-
-
-def _marked(pid: str, mark: bytes) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123  # as above
-            return mark in file.read().split(b"\0")
-    except OSError:
-        return False
+def _kill_group(leader: subprocess.Popen[bytes]) -> None:
+    if leader.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader.pid, signal.SIGKILL)
 
 
 def survivors(groups: set[int], token: str) -> set[int]:
-    """Return the processes that belong to a run: members of its groups, their descendants, bearers of its mark.
+    """Return the processes that belong to a run: members of its groups, their descendants, bearers of its mark."""
+    return {process.pid for process in _survivors(groups, token)}
 
-    Where there is no ``/proc`` (macOS), only the groups themselves can be known, and the set is empty.
-    """
-    mark = f"{MARK}={token}".encode()
-    parents: dict[int, int] = {}
-    found: set[int] = set()
-    try:
-        names = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208  # as above
-    except OSError:
-        return set()
-    for name in names:
-        status = _status(name)
-        if status is None or status[2] in "ZX":
-            continue
-        parents[int(name)] = status[0]
-        if status[1] in groups or _marked(name, mark):
-            found.add(int(name))
+
+def _survivors(groups: set[int], token: str) -> set[psutil.Process]:
+    parents: dict[psutil.Process, int] = {}
+    found: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError), process.oneshot():
+            if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                continue
+            parents[process] = process.ppid()
+            if os.getpgid(process.pid) in groups or _marked(process, token):
+                found.add(process)
     grown = True
     while grown:
-        children = {pid for pid, parent in parents.items() if parent in found} - found
+        numbers = {process.pid for process in found}
+        children = {process for process, parent in parents.items() if parent in numbers} - found
         found |= children
         grown = bool(children)
-    return found - {os.getpid()}
+    return {process for process in found if process.pid != os.getpid()}
 
 
-def _send(number: int, *, pid: int = 0, group: int = 0) -> bool:
+def _marked(process: psutil.Process, token: str) -> bool:
     try:
-        if group:
-            os.killpg(group, number)
-        else:
-            os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
+        return process.environ().get(MARK) == token
+    except psutil.Error:  # another user's
         return False
-    return True
 
 
-def _left(groups: set[int], token: str) -> bool:
-    if Path("/proc/self/stat").exists():
-        return bool(survivors(groups, token))
-    return any(_send(0, group=group) for group in groups)
-
-
-def _end(groups: dict[int, int], token: str) -> None:
-    """End the groups and everything else of the run; return when nothing of it is left, or after five seconds."""
+def _end(groups: dict[int, signal.Signals], token: str) -> None:
+    """End the groups and everything else of the run; return when nothing of it is left, or after some seconds."""
     polite = {group for group, number in groups.items() if number != signal.SIGKILL}
-    rude = set(groups) - polite
-    servers = survivors(polite, "")
-    for group in rude:
-        _send(signal.SIGKILL, group=group)
-    for pid in survivors(rude, token) - servers:
-        _send(signal.SIGKILL, pid=pid)
+    servers = _survivors(polite, "")
+    _kill(_survivors(set(groups) - polite, token) - servers)
     for group in polite:
-        _send(groups[group], pid=group)
-    deadline = time.monotonic() + PATIENCE
-    while polite and time.monotonic() < deadline and _left(polite, ""):
-        time.sleep(0.005)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(group, groups[group])
+    psutil.wait_procs(servers, PATIENCE)
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and _left(set(groups), token):
-        for group in groups:
-            _send(signal.SIGKILL, group=group)
-        for pid in survivors(set(groups), token):
-            _send(signal.SIGKILL, pid=pid)
-        time.sleep(0.005)
+    while (left := _survivors(set(groups), token)) and time.monotonic() < deadline:
+        _kill(left)
+        psutil.wait_procs(left, 0.1)
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def _watch(token: str) -> None:
     """Follow the orders that come in on standard input until it ends, then end and remove what is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    groups: dict[int, int] = {}
+    groups: dict[int, signal.Signals] = {}
     folders: dict[str, None] = {}
     with open(0, "rb", buffering=0) as orders:  # standard input, by its number
         text = b""
@@ -210,7 +232,7 @@ def _watch(token: str) -> None:
             for line in lines:
                 word, argument, *more = line.decode().split()
                 if word == "group":
-                    groups[int(argument)] = int(more[0])
+                    groups[int(argument)] = signal.Signals(int(more[0]))
                 elif word == "forget-group":
                     groups.pop(int(argument), None)
                 elif word == "folder":
