@@ -12,12 +12,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import psutil
 
 from matrix.process.preloaded import MARK, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import IO
 
 #: Seconds a program may take until it is ready: interpreter, imports, tables and a busy machine.
@@ -53,6 +55,20 @@ class Process(Protocol):
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end, at most `timeout` seconds, and return its exit status."""
+
+
+class Channel(Protocol):
+    """Where a program reports what it does, beside what it prints."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is read without blocking, whose end is not reached while the program runs."""
+
+    def received(self, data: bytes) -> None:
+        """Take what was read from it."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the program has reported that its preparations are over."""
 
 
 class Start(Protocol):
@@ -120,34 +136,34 @@ def execute(
     groups: Groups,
     mark: str,
     startup: float = STARTUP,
-    ready: bytes = b"\n",
-    watch: Callable[[bytes], None] | None = None,
+    channel: Channel | None = None,
     start: Start = start,
 ) -> Execution:
     """Run a program in a session of its own and return what it printed and how it ended.
 
-    `deadline` is the time in seconds for which the program may print nothing before it counts as hanging; until it
-    has printed `ready` it has `startup` seconds. It is no hang while one of its processes runs or waits for a
-    processor. In all it has no more than ten deadlines after those `startup` seconds. What a host gives to its other
-    guests meanwhile does not count, but never does the whole take more than `STRETCH` times as long. Then its whole
-    process group is killed. `watch` is given each piece of output as it comes. `start` starts the program. When this
-    returns, no process of the program is left, its pipes are closed, and every orphan that the program made is
-    reaped. Raises OSError where the program cannot be started.
+    `deadline` is the time in seconds for which the program may print and report nothing before it counts as hanging;
+    until its `channel` is ready (without one: until it has printed a line) it has `startup` seconds. It does not hang
+    while one of its processes runs or waits for a processor. In all it has at most ten deadlines after those `startup`
+    seconds. Steal time does not count, but the whole never takes more than `STRETCH` times as long. Then its whole
+    process group is killed. `start` starts the program. When this returns, no process of the program is left, its
+    pipes are closed, and every orphan that the program made is reaped. Raises OSError if the program cannot be started.
     """
     _adopt_orphans()
     began = time.monotonic()
     process = start(command, {**env, MARK: mark}, cwd)
     groups.watch_group(process.pid)
     try:
-        output, errors, timed_out = _read(process, deadline, startup, ready, watch)
+        reading = _Reading(process, deadline, startup, channel)
+        timed_out = reading.until_the_end()
         returncode = None if timed_out else process.wait()
+        reading.drain()
     finally:
         seconds = time.monotonic() - began
         left = _end(process, mark)
         groups.release_group(process.pid)
     return Execution(
-        output=output.decode("utf-8", "backslashreplace"),
-        errors=errors.decode("utf-8", "backslashreplace"),
+        output=reading.output.decode("utf-8", "backslashreplace"),
+        errors=reading.errors.decode("utf-8", "backslashreplace"),
         returncode=returncode,
         timed_out=timed_out,
         left_behind=0 if timed_out else left,
@@ -155,141 +171,156 @@ def execute(
     )
 
 
-def _read(
-    process: Process, deadline: float, startup: float, ready: bytes, watch: Callable[[bytes], None] | None
-) -> tuple[bytes, bytes, bool]:
-    """Read both pipes until the program has ended, or has been silent for too long (then the third value is true)."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    buffers = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    output = buffers[process.stdout.fileno()]
-    now = time.monotonic()
-    longest = startup + 10 * deadline
-    silent_until, last_moment, very_last = now + startup, now + longest, now + STRETCH * longest
-    is_ready, host, host_in_all = False, _Host(), _Host()
-    host_in_all.kept()  # what it kept before does not matter
-    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
-        for descriptor in buffers:
-            selector.register(descriptor, selectors.EVENT_READ)
-        ended = _end_of(process, stack)
-        if ended is not None:
-            selector.register(ended, selectors.EVENT_READ)
-        gone = False
-        while selector.get_map().keys() & buffers.keys():
-            now = time.monotonic()
-            if now >= last_moment:
-                last_moment = min(last_moment + host_in_all.kept(), very_last)
-            if silent_until <= now < last_moment and not gone and _is_at_work(process.pid):
-                silent_until = now + QUIET
-            limit = min(silent_until, last_moment)
-            if now >= limit:
-                return bytes(output), bytes(buffers[process.stderr.fileno()]), not gone
-            # Without pidfd (outside Linux) the end of the program is looked for from time to time.
-            happened = selector.select(min(limit - now, QUIET if ended is not None else 0.05))
-            if happened:
-                host.forget()
-            else:
-                silent_until += host.kept()
-            for key, _ in happened:
-                descriptor = key.fd
-                if descriptor == ended:
-                    selector.unregister(descriptor)
-                    gone, silent_until = True, time.monotonic() + GRACE
-                    continue
-                data = os.read(descriptor, 65_536)
-                if not data:
-                    selector.unregister(descriptor)
-                elif len(buffers[descriptor]) < OUTPUT_LIMIT:
-                    buffers[descriptor] += data
-                    if watch and descriptor == process.stdout.fileno():
-                        watch(data)
-                if data and descriptor == process.stdout.fileno() and not gone:
-                    is_ready = is_ready or ready in output
-                    if is_ready:
-                        silent_until = time.monotonic() + deadline
-            if ended is None and not gone and process.poll() is not None:
-                gone, silent_until = True, time.monotonic() + GRACE
+class _Reading:
+    """Reads what a program prints and reports until it ends or has been silent for too long."""
+
+    def __init__(self, process: Process, deadline: float, startup: float, channel: Channel | None) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process, self._deadline, self._channel = process, deadline, channel
+        self.output, self.errors = bytearray(), bytearray()
+        self._buffers = {process.stdout.fileno(): self.output, process.stderr.fileno(): self.errors}
+        now = time.monotonic()
+        longest = startup + 10 * deadline
+        self._silent_until, self._last_moment, self._very_last = now + startup, now + longest, now + STRETCH * longest
+        self._steal, self._steal_in_all = _StealTime(), _StealTime()
+        self._steal_in_all.grown()  # what was stolen before does not matter
+        self._gone = False
+
+    def until_the_end(self) -> bool:
+        """Read until the program has ended; return True if it had to be given up instead."""
+        with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+            for descriptor in self._buffers:
+                selector.register(descriptor, selectors.EVENT_READ)
+            if self._channel:
+                selector.register(self._channel.fileno(), selectors.EVENT_READ)
+            ended = _end_of(self._process, stack)
+            if ended is not None:
+                selector.register(ended, selectors.EVENT_READ)
+            while selector.get_map().keys() & self._buffers.keys():
+                limit = self._limit()
+                now = time.monotonic()
+                if now >= limit:
+                    return not self._gone
+                # Without pidfd (outside Linux) the end of the program is looked for from time to time.
+                happened = selector.select(min(limit - now, QUIET if ended is not None else 0.05))
+                if happened:
+                    self._steal.forget()
+                else:
+                    self._silent_until += self._steal.grown()
+                for key, _ in happened:
+                    if key.fd == ended:
+                        selector.unregister(key.fd)
+                        self._has_gone()
+                    elif not self._read(key.fd):
+                        selector.unregister(key.fd)
+                if ended is None and not self._gone and self._process.poll() is not None:
+                    self._has_gone()
         # Both pipes are closed: the program is ending, unless it closed them and goes on.
         try:
-            process.wait(timeout=max(0.0, min(silent_until, last_moment) - time.monotonic()))
+            self._process.wait(timeout=max(0.0, min(self._silent_until, self._last_moment) - time.monotonic()))
         except subprocess.TimeoutExpired:
-            return bytes(output), bytes(buffers[process.stderr.fileno()]), True
-    return bytes(output), bytes(buffers[process.stderr.fileno()]), False
+            return True
+        return False
+
+    def drain(self) -> None:
+        """Read what the program had reported and nobody had read when it ended."""
+        while self._channel and self._report():
+            pass
+
+    def _limit(self) -> float:
+        """Return the moment at which the program counts as hanging if nothing happens until then."""
+        now = time.monotonic()
+        if now >= self._last_moment:
+            self._last_moment = min(self._last_moment + self._steal_in_all.grown(), self._very_last)
+        if self._silent_until <= now < self._last_moment and not self._gone and _is_at_work(self._process.pid):
+            self._silent_until = now + QUIET
+        return min(self._silent_until, self._last_moment)
+
+    def _has_gone(self) -> None:
+        self._gone, self._silent_until = True, time.monotonic() + GRACE
+
+    def _read(self, descriptor: int) -> bool:
+        """Read what is there; return False at the end of a pipe."""
+        if descriptor not in self._buffers:
+            self._report()
+        else:
+            data = os.read(descriptor, 65_536)
+            if not data:
+                return False
+            buffer = self._buffers[descriptor]
+            if len(buffer) < OUTPUT_LIMIT:
+                buffer += data
+            if buffer is not self.output:
+                return True
+        ready = self._channel.ready if self._channel else b"\n" in self.output
+        if ready and not self._gone:
+            self._silent_until = time.monotonic() + self._deadline
+        return True
+
+    def _report(self) -> bool:
+        """Pass on what the program reported; return False if there is nothing."""
+        assert self._channel is not None
+        try:
+            data = os.read(self._channel.fileno(), 65_536)
+        except BlockingIOError:
+            return False
+        self._channel.received(data)
+        return bool(data)
 
 
 def _is_at_work(session: int) -> bool:
-    """Whether a process of a session runs, or waits for a processor or a disk; False where the system does not say."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        stat = _stat(int(folder.name))
-        if stat and stat.session == session and stat.is_at_work:
-            return True
+    """Whether a process of a session runs, or waits for a processor or a disk; False if the system does not say."""
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == session and _runs(pid):
+                return True
     return False
 
 
-class _Stat(NamedTuple):
-    """What the kernel shows of a process."""
-
-    name: str
-    state: str
-    group: int
-    session: int
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether it runs, or waits for a processor or a disk."""
-        return self.state in "RD"
-
-
-def _stat(pid: int) -> _Stat | None:
-    """Return what `/proc/PID/stat` tells of a process; None where there is no such process, or no such file."""
+def _runs(pid: int) -> bool:
+    """Whether a process runs, or waits for a processor or a disk."""
     try:
-        before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-    except OSError:
-        return None
-    fields = after.split()
-    return _Stat(before.partition("(")[2], fields[0], int(fields[2]), int(fields[3]))
+        return psutil.Process(pid).status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+    except psutil.Error:
+        return False
 
 
-class _Host:
-    """Says for how long this machine wanted to run and its host did not let it (the `steal` of `/proc/stat`)."""
+class _StealTime:
+    """Measures steal time: for how long this machine wanted to run and its host did not let it."""
 
     def __init__(self) -> None:
-        self._before: list[int] = []
+        self._before: list[float] = []
 
-    def kept(self) -> float:
-        """Return the seconds since it was asked last, of the processor that lost most; 0 the first time."""
-        before, self._before = self._before, self._ticks()
-        lost = max((now - then for now, then in zip(self._before, before, strict=False)), default=0)
-        return lost / os.sysconf("SC_CLK_TCK")
+    def grown(self) -> float:
+        """Return the seconds since the last call, of the processor that lost most; 0 the first time."""
+        before, self._before = self._before, self._seconds()
+        return max((now - then for now, then in zip(self._before, before, strict=False)), default=0.0)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start measuring again."""
         self._before = []
 
     @staticmethod
-    def _ticks() -> list[int]:
-        try:
-            lines = Path("/proc/stat").read_text().splitlines()[1:]
-        except OSError:
-            return []
-        return [int(line.split()[8]) for line in lines if line.startswith("cpu")]
+    def _seconds() -> list[float]:
+        return [getattr(times, "steal", 0.0) for times in psutil.cpu_times(percpu=True)]
 
 
 class _Grace:
-    """The time some processes are given to leave: GRACE; up to LONGEST_GRACE while they work or the host keeps it."""
+    """The time some processes have to exit: GRACE; up to LONGEST_GRACE while they work or time is stolen."""
 
     def __init__(self) -> None:
         now = time.monotonic()
         self._until, self._last_moment = now + GRACE, now + LONGEST_GRACE
-        self._host = _Host()
+        self._steal = _StealTime()
 
     def is_over(self, pids: Iterable[int]) -> bool:
         """Whether those of the processes that are still there have had their time."""
-        self._until += self._host.kept()
+        self._until += self._steal.grown()
         now = time.monotonic()
         if now >= self._last_moment:
             return True
-        return now >= self._until and not any((stat := _stat(pid)) and stat.is_at_work for pid in pids)
+        return now >= self._until and not any(map(_runs, pids))
 
 
 def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:
@@ -344,31 +375,27 @@ def _reap(pids: set[int]) -> set[int]:
 def _orphans(group: int, mark: str) -> set[int]:
     """Return the adopted children of this process that belong to a cell, dead ones included."""
     found = set()
-    for pid, stat in _children().items():
-        if stat.group == group or stat.name == name_of(mark) or (stat.state != "Z" and _has_mark(pid, mark)):
-            found.add(pid)
+    for pid in _children():
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            if (
+                os.getpgid(pid) == group
+                or process.name() == name_of(mark)
+                or (process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark)
+            ):
+                found.add(pid)
     return found
 
 
-def _has_mark(pid: int, mark: str) -> bool:
-    try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return f"{MARK}={mark}".encode() in environ.split(b"\0")
+def _children() -> list[int]:
+    """Return this process's children. The kernel lists them on Linux; elsewhere nobody is adopted, and none is sought.
 
-
-def _children() -> dict[int, _Stat]:
-    """Return this process's children as the kernel lists them, by pid. Empty outside Linux."""
-    found = {}
+    `psutil` would look at every process of the machine, and this is asked every few milliseconds.
+    """
+    found: list[int] = []
     for path in Path("/proc/self/task").glob("*/children"):
-        try:
-            pids = path.read_text().split()
-        except OSError:
-            continue
-        for pid in map(int, pids):
-            if stat := _stat(pid):
-                found[pid] = stat
+        with contextlib.suppress(OSError):
+            found += map(int, path.read_text().split())
     return found
 
 

@@ -81,8 +81,8 @@ def possible() -> bool:
 class Interpreter:
     """One preloaded interpreter, started when it is first needed; safe to use from several threads."""
 
-    def __init__(self, names: Sequence[str], *, cwd: Path, env: Mapping[str, str], groups: Groups) -> None:
-        self._names, self._cwd, self._env, self._groups = names, cwd, env, groups
+    def __init__(self, python: Path, names: Sequence[str], *, cwd: Path, env: Mapping[str, str], groups: Groups) -> None:
+        self._python, self._names, self._cwd, self._env, self._groups = str(python), names, cwd, env, groups
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -94,7 +94,7 @@ class Interpreter:
         the interpreter has ended or does not answer.
         """
         python, option, module = command
-        if (python, option, cwd) != (sys.executable, "-m", self._cwd):
+        if (python, option, cwd) != (self._python, "-m", self._cwd):
             raise ValueError(f"a preloaded interpreter cannot run {command} in {cwd}")
         # Only what differs: an environment may be larger than a request.
         changed = {name: value for name, value in env.items() if self._env.get(name) != value}
@@ -130,7 +130,7 @@ class Interpreter:
             ours.settimeout(PATIENCE)
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(Path(__file__).resolve()), *self._names],
+                    [self._python, str(Path(__file__).resolve()), *self._names],
                     env=dict(self._env),
                     cwd=self._cwd,
                     stdin=theirs.fileno(),
@@ -186,12 +186,12 @@ class Program:
 
 
 class Interpreters:
-    """The preloaded interpreters of a run, one for each list of modules; a context manager."""
+    """The preloaded interpreters of a run, one for each Python and list of modules; a context manager."""
 
     def __init__(self, *, cwd: Path, env: Mapping[str, str], groups: Groups) -> None:
         self._cwd, self._env, self._groups = cwd, env, groups
         self._lock = threading.Lock()
-        self._all: dict[tuple[str, ...], Interpreter] = {}
+        self._all: dict[tuple[Path, tuple[str, ...]], Interpreter] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -200,12 +200,13 @@ class Interpreters:
         for interpreter in self._all.values():
             interpreter.close()
 
-    def of(self, names: tuple[str, ...]) -> Interpreter:
-        """Return the interpreter that has imported these modules, as far as they are installed."""
+    def of(self, python: Path, names: tuple[str, ...]) -> Interpreter:
+        """Return the interpreter that has imported these modules, as far as they are installed for a Python."""
+        key = python, names
         with self._lock:
-            if names not in self._all:
-                self._all[names] = Interpreter(names, cwd=self._cwd, env=self._env, groups=self._groups)
-            return self._all[names]
+            if key not in self._all:
+                self._all[key] = Interpreter(python, names, cwd=self._cwd, env=self._env, groups=self._groups)
+            return self._all[key]
 
 
 def name_of(mark: str) -> str:

@@ -57,9 +57,9 @@ SIGNS: dict[str, str] = {
 #: Outcomes in which every process gets its rows; the second costs the parent its session.
 GOOD = ("works", "new session")
 
-_RANK = {name: rank for rank, name in enumerate(OUTCOMES)}
+_RANK: dict[str, int] = {name: rank for rank, name in enumerate(OUTCOMES)}
 
 
-def worst(outcomes: Iterable[str]) -> str:
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the worst of some outcomes."""
     return min(outcomes, key=_RANK.__getitem__)

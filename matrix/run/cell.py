@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import re
-import sys
+import contextlib
 import time
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.catalogue import ROOT
-from matrix.process.execute import execute, start
+from matrix.process.execute import execute
+from matrix.records.reading import ROOT
 from matrix.records.run import Run
-from matrix.records.transcript import parse
+from matrix.records.stable import stable
+from matrix.run.channel import VARIABLE, StepChannel
+from matrix.run.identity import mismatch
 from matrix.servers import log_lines
-from matrix.wire.relay import Address
 
 if TYPE_CHECKING:
-    from matrix.catalogue import Cell, Driver
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from matrix.catalogue import Driver, Stack
     from matrix.process.execute import Execution, Groups, Start
-    from matrix.records.transcript import Line
+    from matrix.records.observation import Coordinates
+    from matrix.records.steps import Identity, Step
     from matrix.records.wire import Connection
+    from matrix.run.environment import Environment
+    from matrix.run.tap import Tap
     from matrix.servers import Observer, Server, Session
-    from matrix.wire.relay import Listener, Relay
 
 #: Seconds a session may need to leave the server's list once every process that held it is gone.
 LEAVING = 5.0
@@ -30,80 +34,103 @@ LEAVING = 5.0
 STAYING = 2.0
 #: Written orders are numbered from here; those below were there before.
 FIRST_WRITTEN = 1000
-#: What a client says in the clear before it has encryption; libpq may leave after it.
-_ASKS_FOR_ENCRYPTION = ("SSLRequest", "GSSENCRequest")
+#: Steps after which the server's list of sessions is as it was.
+_READING = ("look up", "read", "prepare")
 #: What a program must not inherit from the shell that started the matrix.
-_OURS = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_START")
+_OURS = (
+    "DATABASE_URL",
+    "DJANGO_SETTINGS_MODULE",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPATH",
+    "COVERAGE_PROCESS_START",
+    VARIABLE,
+)
 
 
 class BrokenCellError(Exception):
     """A cell could not be judged; the message says in one line why."""
 
 
-def obstacle(cell: Cell, server: Server) -> str | None:
-    """Say in one sentence why a cell cannot be run on a server, None where it can."""
-    if cell.transport == "tls" and server.ca is None:
+@dataclass(frozen=True)
+class Surroundings:
+    """What all cells of a run share.
+
+    `deadline` is in seconds, see `matrix.process.execute`; `folder` is where pipes and sockets are made; `tap` is None
+    if the wire is not recorded.
+    """
+
+    deadline: float
+    groups: Groups
+    environ: Mapping[str, str]
+    folder: Path
+    tap: Tap | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a cell is about: the driver, the environment that holds it, the stack, and a running server."""
+
+    cell: Coordinates
+    driver: Driver
+    stack: Stack
+    environment: Environment
+    server: Server
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run of a cell, and what it reported that it used."""
+
+    run: Run
+    identity: Identity
+
+
+def obstacle(transport: str, server: Server) -> str | None:
+    """Say in one sentence why a transport cannot be used on a server, None if it can."""
+    if transport == "tls" and server.ca is None:
         return f"the {server.name} server offers no TLS that could be verified; name its CA in the URL (?ca=FILE)"
-    if cell.transport == "unix" and server.socket is None:
+    if transport == "unix" and server.socket is None:
         return f"the {server.name} server has no Unix socket here; name it in the URL (?socket=PATH)"
     return None
 
 
-def run_cell(
-    cell: Cell,
-    driver: Driver,
-    server: Server,
-    observer: Observer,
-    *,
-    database: str,
-    deadline: float,
-    groups: Groups,
-    environ: dict[str, str],
-    relay: Relay | None = None,
-    folder: Path | None = None,
-    start: Start = start,
-) -> Run:
+def run_cell(subject: Subject, around: Surroundings, observer: Observer, *, database: str, start: Start) -> Result:
     """Run a cell's example in a new database and return what is known of it; the database is dropped again.
 
-    With a `relay` the program talks to the server through it, and what went over the wire is part of what is returned;
-    `folder` is where its Unix sockets are made. `start` starts the program. Raises BrokenCellError where the program
-    printed no transcript, failed by itself, or did not use the transport of the cell; MatrixError where the server does
-    not answer any more.
+    Raises BrokenCellError if the run is evidence for nothing: the program failed by itself, reported nothing or
+    something unreadable, or did not use what the cell is about; MatrixError if the server does not answer any more.
     """
+    cell, server = subject.cell, subject.server
     observer.create_database(database)
     try:
         before = len(observer.sessions(database))
-        env = clean_environ(environ)
-        began = time.time()
-        listener = _listen(relay, server, cell.transport, folder) if relay else None
-        address = _through(server, listener) if listener else server
-        connections: list[Connection] = []
-        views = _Views(observer, database)
         counted = observer.counters(database)
         log_began = server.log.stat().st_size if server.log else 0
-        try:
-            execution = execute(
-                [sys.executable, "-m", cell.module],
-                env={**env, "DATABASE_URL": driver.url(address, cell.transport, database)},
-                cwd=ROOT,
-                deadline=deadline,
-                groups=groups,
-                mark=database,
-                ready=b" prepare: ",
-                watch=views.look,
-                start=start,
-            )
-            ended = time.time()
-            after = _sessions_left(views)
-        finally:
-            if relay and listener:
-                connections = relay.close(listener, settle=LEAVING, drop=True)
-        lines, other = parse(execution.output)
-        _check(cell, execution, lines, other, connections)
-        wrote = any(line.action == "insert" for line in lines)
+        views = _Views(observer, database)
+        began = time.time()
+        with StepChannel(around.folder / f"{database}.steps", views.look) as channel:
+            with _reached(subject, around) as (reached, connections):
+                execution = execute(
+                    [str(subject.environment.interpreter), "-m", subject.stack.module(cell.example)],
+                    env={
+                        **around.environ,
+                        "DATABASE_URL": subject.driver.url(reached, cell.transport, database),
+                        VARIABLE: str(channel.path),
+                    },
+                    cwd=ROOT,
+                    deadline=around.deadline,
+                    groups=around.groups,
+                    mark=database,
+                    channel=channel,
+                    start=start,
+                )
+                ended = time.time()
+                after = _sessions_left(views)
+            identity = _check(subject, execution, channel, connections)
+        wrote = any(step.action == "insert" for step in channel.steps)
         committed = observer.committed(database) if wrote else None
-        return Run(
-            lines=lines,
+        run = Run(
+            steps=channel.steps,
             timed_out=execution.timed_out,
             signal=execution.signal,
             sessions_before=before,
@@ -117,22 +144,31 @@ def run_cell(
             views=views.seen,
             counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )
+        return Result(run, identity)
     finally:
         observer.drop_database(database)
+
+
+@contextlib.contextmanager
+def _reached(subject: Subject, around: Surroundings) -> Iterator[tuple[Server, list[Connection]]]:
+    """Yield the server as the program reaches it, and a list that holds what went over the wire afterwards."""
+    if around.tap is None:
+        yield subject.server, []
+        return
+    with around.tap.on(subject.server, subject.cell.transport, settle=LEAVING) as reached:
+        yield reached
 
 
 class _Views:
     """What the server shows of its sessions, looked at whenever a step has ended that may have changed it."""
 
-    _STEPS = re.compile(rb"^\S+ (?:parent|child \d+)\S* +\d+ (?!look up|read|prepare)[a-z][^:\n]*: ", re.MULTILINE)
-
     def __init__(self, observer: Observer, database: str) -> None:
         self._observer, self._database = observer, database
         self.seen: list[tuple[float, list[Session]]] = []
 
-    def look(self, output: bytes) -> None:
-        """Look, if the output tells of such a step."""
-        if self._STEPS.search(output):
+    def look(self, ended: list[Step]) -> None:
+        """Look, if one of the steps that have ended may have changed something."""
+        if any(step.action not in _READING for step in ended):
             self.count()
 
     def count(self) -> int:
@@ -149,28 +185,8 @@ def _log_since(path: Path, offset: int) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def _listen(relay: Relay, server: Server, transport: str, folder: Path | None) -> Listener:
-    """Open an address that leads to a server in the way a transport goes."""
-    if transport != "unix":
-        upstream = Address(host=server.host, port=server.port)
-        return relay.open(protocol=server.protocol, upstream=upstream, listen="tcp")
-    assert server.socket is not None
-    path = Path(server.socket)
-    upstream = Address(path=path / f".s.PGSQL.{server.port}" if path.is_dir() else path)
-    return relay.open(protocol=server.protocol, upstream=upstream, listen="unix", folder=folder)
-
-
-def _through(server: Server, listener: Listener) -> Server:
-    """Return a server as it is reached through a relay's listener."""
-    if listener.socket is None:
-        return replace(server, host=listener.host, port=listener.port or 0)
-    if server.protocol == "postgresql":
-        return replace(server, socket=listener.host, port=listener.port or 0)
-    return replace(server, socket=str(listener.socket))
-
-
 def _sessions_left(views: _Views) -> int:
-    """Return how many sessions stay in a database, once those that are leaving have had time to.
+    """Return how many sessions stay in a database, once those that are ending have had time to.
 
     Those that stay are watched for a while longer, so that it is known for how long they did.
     """
@@ -184,42 +200,43 @@ def _sessions_left(views: _Views) -> int:
 
 
 def _check(
-    cell: Cell, execution: Execution, lines: list[Line], other: list[str], connections: list[Connection]
-) -> None:
-    """Raise BrokenCellError where a run is no evidence for anything."""
-    prepared = next((line for line in lines if line.action == "prepare" and line.result is not None), None)
-    last_words = (execution.errors.strip().splitlines() or other or ["it printed nothing"])[-1]
+    subject: Subject, execution: Execution, channel: StepChannel, connections: list[Connection]
+) -> Identity:
+    """Return what the program reported that it used; raise BrokenCellError if its run is evidence for nothing."""
+    if channel.problem:
+        raise BrokenCellError(str(channel.problem))
+    if channel.incomplete and not execution.timed_out:
+        raise BrokenCellError("its last record is incomplete")
+    prepared = next((step for step in channel.steps if step.action == "prepare" and step.result), None)
+    printed = [*execution.errors.strip().splitlines(), "it printed nothing"] if execution.errors.strip() else []
+    last_words = (printed[:-1] or execution.output.strip().splitlines() or ["it printed nothing"])[-1]
     if prepared is None:
-        how = (
-            "printed no transcript within the deadline"
-            if execution.timed_out
-            else f"printed no transcript: {last_words}"
-        )
-        raise BrokenCellError(how)
-    if prepared.error:
-        raise BrokenCellError(f"could not prepare its orders: {prepared.text.partition('raised ')[2]}")
-    over = (prepared.result or "").removeprefix("done, over ")
-    if over != cell.transport:
-        raise BrokenCellError(f"the program's session went over {over}, and the cell is about {cell.transport}")
-    if not all(is_encrypted_as_asked(connection, cell.transport) for connection in connections):
-        raise BrokenCellError(
-            "one of the program's sessions was encrypted where it should not be, or the other way round"
-        )
+        when = "within the deadline" if execution.timed_out else f": {last_words}"
+        raise BrokenCellError(f"reported no steps {when}".replace(" :", ":"))
+    if prepared.result == "raised":
+        raise BrokenCellError(f"could not prepare its orders: {prepared.exception}: {stable(prepared.text or '')}")
+    transport = subject.cell.transport
+    if prepared.text != transport:
+        raise BrokenCellError(f"transport: the example's session went over {prepared.text}, the cell is about {transport}")
+    reported = channel.identities
+    if wrong := mismatch(reported, subject.driver, subject.stack, subject.server, subject.environment):
+        raise BrokenCellError(wrong)
+    if connections:
+        _check_encryption(connections, transport)
     if execution.returncode is not None and execution.returncode > 0:
         raise BrokenCellError(f"the example itself failed with exit status {execution.returncode}: {last_words}")
     if execution.left_behind:
         raise BrokenCellError(f"the example ended and left {execution.left_behind} of its processes running")
+    return reported[0]
 
 
-def is_encrypted_as_asked(connection: Connection, transport: str) -> bool:
-    """Whether a session is encrypted exactly where its transport is `tls`; true of one that ended before it began."""
-    if transport != "tls" or connection.tls:
-        return connection.tls == (transport == "tls")
-    return all(
-        event["name"] in _ASKS_FOR_ENCRYPTION
-        for event in connection.events
-        if event["from"] == "client" and event["kind"] in ("message", "undecoded")
-    )
+def _check_encryption(connections: list[Connection], transport: str) -> None:
+    from matrix.run.tap import is_encrypted_as_asked  # noqa: PLC0415 - only a run with the relay needs the wire
+
+    if not all(is_encrypted_as_asked(connection, transport) for connection in connections):
+        raise BrokenCellError(
+            "one of the example's sessions was encrypted although it should not be, or the other way round"
+        )
 
 
 def database_name(token: str, number: int) -> str:
@@ -227,6 +244,6 @@ def database_name(token: str, number: int) -> str:
     return f"matrix_{token[:8]}_{number}"
 
 
-def clean_environ(environ: dict[str, str]) -> dict[str, str]:
-    """Return an environment without what an example must not inherit from whoever started the matrix."""
+def clean_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what an example must not inherit from the shell that started the matrix."""
     return {name: value for name, value in environ.items() if name not in _OURS}

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from matrix.errors import MatrixError
 from matrix.records.wire import Connection
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SOCKET_NAME = len("/.s.PGSQL.5432")
 _PATIENCE = 30.0  # seconds for an answer of the relay, beyond the time it was given to settle
 
 
-class RelayError(Exception):
+class RelayError(MatrixError):
     """The relay cannot do what it was asked for. Its text is one line."""
 
 

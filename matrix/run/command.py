@@ -1,0 +1,296 @@
+"""The command line's part of runs: `run`, `compare`, and `summary` for the noxfile."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix import catalogue
+from matrix.catalogue.claims import claims
+from matrix.errors import MatrixError
+from matrix.records import results
+from matrix.records.summary import Summary, read_summary, write_summary
+from matrix.report import command as reporting
+from matrix.report import table
+from matrix.report.show import run_show
+from matrix.run.environment import environment
+from matrix.run.options import DEADLINE, Options
+from matrix.run.runner import run
+from matrix.servers import names as server_names
+
+if TYPE_CHECKING:
+    from matrix.records.claim import Claim
+    from matrix.records.observation import Observation
+
+#: Steps of a deviation that are shown.
+SHOWN = 40
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands to the subparsers, each with its function as `command`, which returns the exit status."""
+    add = commands.add_parser("run", help="run cells on real servers and compare with the claims", allow_abbrev=False)
+    add.set_defaults(command=_run)
+    add.add_argument(
+        "--driver",
+        action="append",
+        metavar="NAME",
+        help="only this driver's cells (repeatable); else those of all that are installed",
+    )
+    add.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only cells whose id matches, e.g. 'django/*/psycopg' (repeatable)",
+    )
+    add.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run on this server and not on the default ones, e.g. postgresql18 (repeatable)",
+    )
+    add_python(add)
+    add.add_argument("--list", action="store_true", help="print the ids of the cells and run nothing")
+    add.add_argument(
+        "--repeat", type=positive, metavar="N", help="run each cell N times (default: once, a race five times)"
+    )
+    add.add_argument(
+        "--output",
+        type=Path,
+        default=results.RESULTS,
+        metavar="DIR",
+        help="write results there, not to matrix/results",
+    )
+    add.add_argument("--update", action="store_true", help="rewrite the claims of cells that changed, to review them")
+    add.add_argument(
+        "--jobs", type=positive, default=0, metavar="N", help="cells to run at once (default: two a core)"
+    )
+    add.add_argument(
+        "--deadline",
+        type=seconds,
+        default=DEADLINE,
+        metavar="SECONDS",
+        help=f"silence after which a program counts as hanging (default {DEADLINE:g})",
+    )
+    add.add_argument("--show", metavar="ID", help="show one cell as it was observed last, and run nothing")
+    add.add_argument("--format", choices=("text", "json"), default="text", help="how --show answers")
+    add.add_argument(
+        "--direct", action="store_true", help="connect directly, not through the relay that records the wire"
+    )
+    add.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start an interpreter for every cell, not copies of one that has imported the driver and ORM; slower",
+    )
+    reporting.add_options(add)
+    add.add_argument("--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # for the noxfile
+
+    add = commands.add_parser("compare", help="check that other results show what the committed ones show")
+    add.set_defaults(command=_compare)
+    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of results")
+
+    add = commands.add_parser("summary", allow_abbrev=False)  # for the noxfile
+    add.set_defaults(command=_summary)
+    add.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
+
+def add_python(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the interpreters of the drivers' environments."""
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="[DRIVER=]PATH",
+        help="the interpreter that runs the examples, of one driver or of all (default: this one)",
+    )
+
+
+def pythons(options: argparse.Namespace) -> dict[str, Path]:
+    """Return the interpreter of each driver that the option names."""
+    known = catalogue.drivers()
+    found: dict[str, Path] = {}
+    for text in options.python:
+        name, separator, path = text.rpartition("=")
+        if separator and name not in known:
+            raise MatrixError(f"--python {text}: there is no driver {name!r}{nearest(name, known)}")
+        for driver in [name] if separator else known:
+            found[driver] = Path(path).absolute()
+    return found
+
+
+def drivers_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the drivers that were asked for, else those whose environments hold them."""
+    known, interpreters = catalogue.drivers(), pythons(options)
+    for name in options.driver or ():
+        if name not in known:
+            raise MatrixError(f"there is no driver {name!r}{nearest(name, known)}")
+    chosen = tuple(
+        options.driver
+        or (
+            name
+            for name, driver in known.items()
+            if environment(interpreters.get(name, Path(sys.executable))).has(driver)
+        )
+    )
+    if not chosen:
+        raise MatrixError(
+            f"no driver is installed in this environment; nox -s matrix makes one for each of {', '.join(known)}"
+        )
+    return chosen
+
+
+def nearest(name: str, among: dict[str, object] | tuple[str, ...]) -> str:
+    """Return the end of a sentence about an unknown name: the nearest that there is, and all that there are."""
+    near = difflib.get_close_matches(name, list(among), n=1)
+    return f"{f'; did you mean {near[0]}?' if near else ';'} there are {', '.join(among)}"
+
+
+def positive(text: str) -> int:
+    """Return an option's whole number from 1 up to a million."""
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000000")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Return an option's number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0.05 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 3600")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.show:
+        options.cell, options.results = options.show, options.output
+        return run_show(options, only_of=options.driver)
+    known = server_names()
+    for name in options.server:
+        if name not in known:
+            raise MatrixError(f"--server {name!r}: there is no such server{nearest(name, known)}")
+    if options.list:
+        drivers = drivers_of(options) if options.driver else tuple(catalogue.drivers())
+        for cell in catalogue.select(options.only, catalogue.cells(servers=tuple(options.server))):
+            if cell.driver in drivers:
+                print(cell.id)
+        return 0
+    summary = run(
+        Options(
+            drivers=drivers_of(options),
+            only=tuple(options.only),
+            servers=tuple(options.server),
+            repeat=options.repeat,
+            output=options.output,
+            update=options.update,
+            jobs=options.jobs,
+            deadline=options.deadline,
+            direct=options.direct,
+            fresh=options.fresh,
+            pythons=pythons(options),
+        )
+    )
+    summary.outputs = reporting.outputs(options)
+    if options.summary:
+        write_summary(options.summary, summary)
+    _print_summary(summary, with_table=options.summary is None)
+    if options.summary:
+        # That this driver's server is unavailable is no failure while another's is there: the joined summary says it.
+        return 0 if not summary.runs and not summary.broken else summary.status
+    reporting.publish(summary)
+    return summary.status
+
+
+def _print_summary(summary: Summary, *, with_table: bool) -> None:
+    if not summary.observations and not summary.broken:
+        print("nothing to run: no cell of these drivers was chosen")
+        return
+    if with_table and summary.observations:
+        print(table.terminal(summary.observations.values()))
+    _print_findings(summary, transcripts=True)
+    for path in summary.reviewed:
+        print(f"claims to review: {path}")
+    print(_total(summary))
+
+
+def _print_findings(summary: Summary, *, transcripts: bool) -> None:
+    """Print what is not as it should be, a line for each, with the transcript of what is not as claimed."""
+    for key in summary.deviations:
+        seen, claim = summary.observations[key], summary.claims.get(key)
+        if claim is None:
+            continue
+        counts = ", ".join(f"{name} {count}x" for name, count in seen.seen.items())
+        print(f"NOT AS CLAIMED {key}: seen {counts}; claimed {' or '.join(claim.outcomes)}")
+        if transcripts:
+            for step in seen.steps[:SHOWN]:
+                print(f"    {step}")
+            if len(seen.steps) > SHOWN:
+                print(f"    ... {len(seen.steps) - SHOWN} more lines")
+    if unclaimed := summary.unclaimed:
+        print(f"NOT CLAIMED YET: {len(unclaimed)} cells, {unclaimed[0]} first; --update writes their claims for review")
+    for key, why in summary.broken.items():
+        print(f"NOT JUDGED {key}: {why}")
+    for why in summary.unavailable.values():
+        print(f"NOT APPLICABLE: {why}")
+
+
+def _total(summary: Summary) -> str:
+    parts = [f"{summary.as_claimed} cells as claimed"]
+    if summary.deviations:
+        parts.append(f"{len(summary.deviations)} not as claimed")
+    if summary.broken:
+        parts.append(f"{len(summary.broken)} not judged")
+    if summary.not_applicable:
+        parts.append(f"{summary.not_applicable} not applicable")
+    text = f"{', '.join(parts)}; {summary.runs} runs in {summary.seconds:.1f} s on {summary.cores} cores"
+    return text + (f"; {', '.join(summary.servers)}" if summary.servers else "")
+
+
+def _summary(options: argparse.Namespace) -> int:
+    """Print one table over several runs and what was wrong in any of them, and return the exit status of the whole."""
+    whole = Summary()
+    for path in options.files:
+        whole.add(read_summary(path))
+    if whole.observations:
+        print(table.terminal(whole.observations.values()))
+    _print_findings(whole, transcripts=False)
+    if whole.observations or whole.broken:
+        print(_total(whole))
+    else:
+        print("nothing was run")
+    reporting.publish(whole)
+    return whole.status
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Name every cell that did something else than the committed results say, and return 1 if there is one."""
+    committed = results.read_folder(results.RESULTS)
+    seen: dict[str, Observation] = {}
+    for folder in options.results:
+        seen |= results.read_folder(folder)
+    claimed = {cell.id: claim for name in catalogue.drivers() for cell, claim in claims(name).items()}
+    different = [
+        key
+        for key in sorted(committed.keys() | seen.keys())
+        if not _agree(committed.get(key), seen.get(key), claimed.get(key))
+    ]
+    for key in different:
+        before, now = (found[key].outcome if key in found else "not there" for found in (committed, seen))
+        print(f"DIFFERENT {key}: committed {before}, now {now}")
+    print(f"{len(seen)} cells compared, {len(different)} different")
+    return 1 if different else 0
+
+
+def _agree(committed: Observation | None, seen: Observation | None, claim: Claim | None) -> bool:
+    """Whether two observations of a cell say the same: one outcome, or each what a claimed race allows."""
+    if committed is None or seen is None:
+        return False
+    if claim and claim.is_race:
+        return set(seen.seen) <= set(claim.outcomes)
+    return seen.seen.keys() == committed.seen.keys()

@@ -1,0 +1,62 @@
+"""The environment of a driver: the interpreter that runs its examples, and what is installed there."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from matrix.errors import MatrixError
+
+if TYPE_CHECKING:
+    from matrix.catalogue import Driver
+
+#: Prints what there is to know, as JSON; it is run by another interpreter, where nothing of ours is installed.
+_QUESTIONS = """
+import importlib.metadata, json, platform, ssl, sys
+found = {}
+for distribution in importlib.metadata.distributions():
+    name = distribution.metadata["Name"]
+    found[name.lower().replace("_", "-").replace(".", "-")] = distribution.version
+print(json.dumps({"python": platform.python_version(), "openssl": ssl.OPENSSL_VERSION.split()[1], "installed": found}))
+"""
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """An interpreter and what is installed for it: `installed` holds versions by normalised distribution name."""
+
+    python: str
+    openssl: str
+    installed: dict[str, str]
+    interpreter: Path = Path()
+
+    def has(self, driver: Driver) -> bool:
+        """Whether something is installed that provides a driver."""
+        return any(normalised(name) in self.installed for name in driver.facts.distributions)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions that every cell of this environment shares."""
+        kernel = f"{platform.system()} {platform.release().partition('-')[0]}"
+        return {"python": self.python, "openssl": self.openssl, "kernel": kernel}
+
+
+@functools.cache
+def environment(interpreter: Path) -> Environment:
+    """Return what an interpreter's environment holds; raise MatrixError if it is no interpreter that runs."""
+    try:
+        done = subprocess.run(
+            [interpreter, "-I", "-c", _QUESTIONS], capture_output=True, text=True, check=False, timeout=60
+        )
+        found = msgspec.json.decode(done.stdout, type=Environment)
+    except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError):
+        raise MatrixError(f"--python {interpreter}: not a Python that runs") from None
+    return msgspec.structs.replace(found, interpreter=interpreter)
+
+
+def normalised(distribution: str) -> str:
+    """Return a distribution's name as the package index compares names."""
+    return distribution.lower().replace("_", "-").replace(".", "-")

@@ -1,0 +1,51 @@
+"""What a run is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matrix.records.results import RESULTS
+
+#: Seconds of silence after which a program counts as hanging.
+DEADLINE = 5.0
+#: How often a cell is run whose claim allows several outcomes, and how often any other.
+REPEAT_RACE, REPEAT = 5, 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; see the command line for each.
+
+    `pythons` names the interpreter that runs a driver's examples; a driver that is not in it is run by this one.
+    `keep_evidence` holds the cells whose evidence the repository's own results keep; elsewhere all is kept.
+    """
+
+    drivers: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    repeat: int | None = None
+    output: Path = RESULTS
+    update: bool = False
+    jobs: int = 0
+    deadline: float = DEADLINE
+    direct: bool = False
+    fresh: bool = False
+    pythons: dict[str, Path] = field(default_factory=dict)
+    keep_evidence: frozenset[str] | None = None
+
+    def python(self, driver: str) -> Path:
+        """Return the interpreter that runs a driver's examples."""
+        return self.pythons.get(driver, Path(sys.executable))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_jobs() -> int:
+    """Return how many cells are run at once: two a core, because a cell and its server wait for each other."""
+    return 2 * cores()
