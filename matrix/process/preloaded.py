@@ -81,7 +81,9 @@ def possible() -> bool:
 class Interpreter:
     """One preloaded interpreter, started when it is first needed; safe to use from several threads."""
 
-    def __init__(self, python: Path, names: Sequence[str], *, cwd: Path, env: Mapping[str, str], groups: Groups) -> None:
+    def __init__(
+        self, python: Path, names: Sequence[str], *, cwd: Path, env: Mapping[str, str], groups: Groups
+    ) -> None:
         self._python, self._names, self._cwd, self._env, self._groups = str(python), names, cwd, env, groups
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None

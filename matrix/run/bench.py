@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,37 +19,39 @@ from matrix import catalogue
 from matrix.errors import MatrixError
 from matrix.process.watchdog import Watchdog
 from matrix.run.cell import clean_environ, database_name, obstacle
-from matrix.run.runner import DEADLINE, Options, cores, run
-from matrix.run.versions import installed
+from matrix.run.command import add_python, drivers_of, pythons
+from matrix.run.options import DEADLINE, Options, cores
+from matrix.run.runner import run
 from matrix.servers import Server, observer, running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.catalogue import Cell
+    from matrix.records.observation import Coordinates
 
 
 def main() -> int:
-    """Print the ratios and return 0; return 2 where cells could not be run."""
+    """Print the ratios and return 0; return 2 if cells could not be run."""
     parser = argparse.ArgumentParser(prog="matrix.run.bench", description=main.__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only these cells")
+    add_python(parser)
+    parser.set_defaults(driver=None)
     options = parser.parse_args()
     try:
-        return bench(options.only)
+        return bench(Options(drivers_of(options), tuple(options.only), repeat=1, pythons=pythons(options)))
     except MatrixError as error:
         print(f"matrix.run.bench: {error}", file=sys.stderr)
         return 2
 
 
-def bench(only: Sequence[str]) -> int:
+def bench(options: Options) -> int:
     """Measure the chosen cells of the installed drivers, in five passes."""
-    names = tuple(name for name, driver in catalogue.drivers().items() if installed(driver))
-    cells = [cell for cell in catalogue.select(only, catalogue.cells()) if cell.driver in names]
-    alone = _alone(cells)
-    through = _matrix(names, only)
-    direct = _matrix(names, only, direct=True)
-    fresh = _matrix(names, only, fresh=True)
-    again = _alone(cells)
+    cells = [cell for cell in catalogue.select(options.only, catalogue.cells()) if cell.driver in options.drivers]
+    alone = _alone(cells, options)
+    through = _matrix(options)
+    direct = _matrix(replace(options, direct=True))
+    fresh = _matrix(replace(options, fresh=True))
+    again = _alone(cells, options)
     print(f"{len(cells)} cells on {cores()} cores")
     print(f"each example alone, one after the other: {alone:.1f} s before, {again:.1f} s after the runs below")
     bare = (alone + again) / 2
@@ -59,18 +62,18 @@ def bench(only: Sequence[str]) -> int:
     return 0
 
 
-def _matrix(names: tuple[str, ...], only: Sequence[str], *, direct: bool = False, fresh: bool = False) -> float:
-    """Return the seconds that a run of the matrix takes, servers included; each cell is run once."""
+def _matrix(options: Options) -> float:
+    """Return the seconds that a run of the matrix takes, servers included."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        report = run(Options(names, tuple(only), repeat=1, output=Path(folder), direct=direct, fresh=fresh))
+        summary = run(replace(options, output=Path(folder)))
         seconds = time.monotonic() - began
-    if report.broken:
-        raise MatrixError(f"{len(report.broken)} cells could not be judged: {next(iter(report.broken.items()))}")
+    if summary.broken:
+        raise MatrixError(f"{len(summary.broken)} cells could not be judged: {next(iter(summary.broken.items()))}")
     return seconds
 
 
-def _alone(cells: Sequence[Cell]) -> float:
+def _alone(cells: Sequence[Coordinates], options: Options) -> float:
     """Return the seconds that the cells' examples take, started one after the other as a shell loop would."""
     total = 0.0
     names = list(dict.fromkeys(cell.server for cell in cells))
@@ -79,14 +82,14 @@ def _alone(cells: Sequence[Cell]) -> float:
         environ = clean_environ(watchdog.environ())
         for number, cell in enumerate(cells):
             server = servers[cell.server]
-            if not isinstance(server, Server) or obstacle(cell, server):
+            if not isinstance(server, Server) or obstacle(cell.transport, server):
                 continue
             database = database_name(watchdog.token, number)
             observers[cell.server].create_database(database)
             url = catalogue.drivers()[cell.driver].url(server, cell.transport, database)
             began = time.monotonic()
             with subprocess.Popen(
-                [sys.executable, "-m", cell.module],
+                [options.python(cell.driver), "-m", catalogue.stacks()[cell.stack].module(cell.example)],
                 cwd=catalogue.ROOT,
                 env={**environ, "DATABASE_URL": url},
                 stdin=subprocess.DEVNULL,

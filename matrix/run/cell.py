@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix.process.execute import execute
-from matrix.records.reading import ROOT
 from matrix.records.run import Run
 from matrix.records.stable import stable
 from matrix.run.channel import VARIABLE, StepChannel
@@ -55,7 +54,8 @@ class BrokenCellError(Exception):
 class Surroundings:
     """What all cells of a run share.
 
-    `deadline` is in seconds, see `matrix.process.execute`; `folder` is where pipes and sockets are made; `tap` is None
+    `deadline` is in seconds, see `matrix.process.execute`; `folder` is where pipes and sockets are made, `root` the
+    repository that holds the examples; `tap` is None
     if the wire is not recorded.
     """
 
@@ -63,6 +63,7 @@ class Surroundings:
     groups: Groups
     environ: Mapping[str, str]
     folder: Path
+    root: Path
     tap: Tap | None
 
 
@@ -117,7 +118,7 @@ def run_cell(subject: Subject, around: Surroundings, observer: Observer, *, data
                         "DATABASE_URL": subject.driver.url(reached, cell.transport, database),
                         VARIABLE: str(channel.path),
                     },
-                    cwd=ROOT,
+                    cwd=around.root,
                     deadline=around.deadline,
                     groups=around.groups,
                     mark=database,
@@ -199,9 +200,7 @@ def _sessions_left(views: _Views) -> int:
     return count
 
 
-def _check(
-    subject: Subject, execution: Execution, channel: StepChannel, connections: list[Connection]
-) -> Identity:
+def _check(subject: Subject, execution: Execution, channel: StepChannel, connections: list[Connection]) -> Identity:
     """Return what the program reported that it used; raise BrokenCellError if its run is evidence for nothing."""
     if channel.problem:
         raise BrokenCellError(str(channel.problem))
@@ -217,7 +216,7 @@ def _check(
         raise BrokenCellError(f"could not prepare its orders: {prepared.exception}: {stable(prepared.text or '')}")
     transport = subject.cell.transport
     if prepared.text != transport:
-        raise BrokenCellError(f"transport: the example's session went over {prepared.text}, the cell is about {transport}")
+        raise BrokenCellError(f"transport: the example used {prepared.text or 'none'}, the cell is about {transport}")
     reported = channel.identities
     if wrong := mismatch(reported, subject.driver, subject.stack, subject.server, subject.environment):
         raise BrokenCellError(wrong)

@@ -20,8 +20,8 @@ VARIABLE = "STEP_RECORDS"
 class StepChannel:
     """A named pipe and the records that came through it; a context manager that removes the pipe.
 
-    `ended` is called with the steps that have ended, as soon as they are known. What cannot be read is kept in `problem`, and
-    nothing is read after it.
+    `ended` is called with the steps that have ended, as soon as they are known. What cannot be read is kept in
+    `problem`, and nothing is read after it.
     """
 
     def __init__(self, path: Path, ended: Callable[[list[Step]], None]) -> None:

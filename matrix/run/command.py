@@ -22,6 +22,8 @@ from matrix.run.runner import run
 from matrix.servers import names as server_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matrix.records.claim import Claim
     from matrix.records.observation import Observation
 
@@ -66,9 +68,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write results there, not to matrix/results",
     )
     add.add_argument("--update", action="store_true", help="rewrite the claims of cells that changed, to review them")
-    add.add_argument(
-        "--jobs", type=positive, default=0, metavar="N", help="cells to run at once (default: two a core)"
-    )
+    add.add_argument("--jobs", type=positive, default=0, metavar="N", help="cells to run at once (default: two a core)")
     add.add_argument(
         "--deadline",
         type=seconds,
@@ -143,9 +143,10 @@ def drivers_of(options: argparse.Namespace) -> tuple[str, ...]:
     return chosen
 
 
-def nearest(name: str, among: dict[str, object] | tuple[str, ...]) -> str:
+def nearest(name: str, among: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest that there is, and all that there are."""
-    near = difflib.get_close_matches(name, list(among), n=1)
+    among = list(among)
+    near = difflib.get_close_matches(name, among, n=1)
     return f"{f'; did you mean {near[0]}?' if near else ';'} there are {', '.join(among)}"
 
 

@@ -139,9 +139,7 @@ def _parent_sessions(steps: Sequence[Step]) -> tuple[set[int | str], set[int | s
         (index for index, step in enumerate(steps) if step.who != "parent" or step.action in _FORKS),
         len(steps),
     )
-    before, after = (
-        _sessions(step for step in part if step.who == "parent") for part in (steps[:turn], steps[turn:])
-    )
+    before, after = (_sessions(step for step in part if step.who == "parent") for part in (steps[:turn], steps[turn:]))
     return before, after
 
 

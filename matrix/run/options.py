@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from matrix.records.reading import ROOT
 from matrix.records.results import RESULTS
 
 #: Seconds of silence after which a program counts as hanging.
@@ -21,6 +22,7 @@ class Options:
 
     `pythons` names the interpreter that runs a driver's examples; a driver that is not in it is run by this one.
     `keep_evidence` holds the cells whose evidence the repository's own results keep; elsewhere all is kept.
+    `root` is the repository that holds drivers and examples.
     """
 
     drivers: tuple[str, ...]
@@ -35,6 +37,7 @@ class Options:
     fresh: bool = False
     pythons: dict[str, Path] = field(default_factory=dict)
     keep_evidence: frozenset[str] | None = None
+    root: Path = ROOT
 
     def python(self, driver: str) -> Path:
         """Return the interpreter that runs a driver's examples."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matrix.records.observation import Observation
+    from matrix.records.outcomes import Outcome
     from matrix.records.summary import Summary
 
 
@@ -69,7 +70,7 @@ def _errors(seen: Observation) -> dict[str, list[str]]:
     return {view.name: view.errors for view in (seen.parent, *seen.children) if view.errors}
 
 
-def _counts(seen: Mapping[str, int]) -> str:
+def _counts(seen: Mapping[Outcome, int]) -> str:
     return ", ".join(f"{name} {count}x" for name, count in seen.items()) or "not judged"
 
 

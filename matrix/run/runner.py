@@ -17,7 +17,7 @@ from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, modules, possible
 from matrix.process.watchdog import Watchdog
 from matrix.records import results
-from matrix.records.reading import ROOT, shown
+from matrix.records.reading import shown
 from matrix.records.summary import Summary
 from matrix.run.cell import Subject, Surroundings, clean_environ, obstacle
 from matrix.run.environment import environment
@@ -28,11 +28,13 @@ from matrix.run.workers import Groups, Worker, work
 from matrix.servers import Server, Unavailable, running, title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from matrix.process.execute import Start
     from matrix.records.claim import Claim
+    from matrix.records.evidence import Evidence
     from matrix.records.observation import Coordinates, Observation
+    from matrix.records.run import Run
     from matrix.run.environment import Environment
     from matrix.run.options import Options
 
@@ -45,6 +47,7 @@ class Plan:
     claimed: Mapping[Coordinates, Claim]
     environments: Mapping[str, Environment]
     repeat: int | None
+    root: Path
 
     @property
     def servers(self) -> list[str]:
@@ -56,9 +59,9 @@ class Plan:
 
         What takes longest goes first, so that no core waits for a late straggler: hanging cells, then the ORMs.
         """
+        drivers, stacks = catalogue.drivers(self.root), catalogue.stacks(self.root)
         found = [
             Subject(cell, drivers[cell.driver], stacks[cell.stack], self.environments[cell.driver], server)
-            for drivers, stacks in [(catalogue.drivers(), catalogue.stacks())]
             for cell in self.cells
             if (server := servers.get(cell.server)) and obstacle(cell.transport, server) is None
             for _ in range(self._times(cell))
@@ -76,14 +79,15 @@ class Plan:
 
 def plan(options: Options) -> Plan:
     """Return what the options ask for; raise MatrixError if any of it is impossible."""
-    drivers = catalogue.drivers()
+    root = options.root
+    drivers = catalogue.drivers(root)
     cells = [
         cell
-        for cell in catalogue.select(options.only, catalogue.cells(servers=options.servers))
+        for cell in catalogue.select(options.only, catalogue.cells(root, servers=options.servers))
         if cell.driver in options.drivers
     ]
     for cell in cells:
-        if problem := catalogue.examples()[cell.stack, cell.example].problem:
+        if problem := catalogue.examples(root)[cell.stack, cell.example].problem:
             raise MatrixError(problem)
     environments = {}
     for name in dict.fromkeys(cell.driver for cell in cells):
@@ -93,14 +97,18 @@ def plan(options: Options) -> Plan:
                 f"{name} is not installed for {shown(options.python(name))};"
                 f' nox -s "matrix({name})" makes an environment for it'
             )
-    claimed = {cell: claim for name in environments for cell, claim in claims(name, reviewed=not options.update).items()}
-    return Plan(tuple(cells), claimed, environments, options.repeat)
+    claimed = {
+        cell: claim for name in environments for cell, claim in claims(name, root, reviewed=not options.update).items()
+    }
+    return Plan(tuple(cells), claimed, environments, options.repeat, root)
 
 
 def run(options: Options) -> Summary:
     """Run the chosen cells and write what was observed; raise MatrixError if nothing could be run at all."""
     planned = plan(options)
-    summary = Summary(cores=cores(), claims={cell.id: planned.claimed[cell] for cell in planned.cells if cell in planned.claimed})
+    summary = Summary(
+        cores=cores(), claims={cell.id: planned.claimed[cell] for cell in planned.cells if cell in planned.claimed}
+    )
     if not planned.cells:
         return summary
     results.check_writable(options.output)
@@ -146,14 +154,15 @@ def _run_cells(
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(len(tasks)))
         folder = stack.enter_context(_folder(watchdog))
-        tap = evidence = None
+        tap: Tap | None = None
+        evidence_of: Callable[[Run], Evidence] | None = None
         if not options.direct:
             # Imported here so that a run without the wire does without all of it.
             from matrix.run.tap import Tap  # noqa: PLC0415
-            from matrix.wire.evidence import timeline as evidence  # noqa: PLC0415
+            from matrix.wire.evidence import timeline  # noqa: PLC0415
 
-            tap = stack.enter_context(Tap(folder))
-        interpreters = stack.enter_context(Interpreters(cwd=ROOT, env=environ, groups=groups))
+            tap, evidence_of = stack.enter_context(Tap(folder)), timeline
+        interpreters = stack.enter_context(Interpreters(cwd=options.root, env=environ, groups=groups))
         preloading = possible() and not options.fresh
 
         def start_of(subject: Subject) -> Start:
@@ -162,13 +171,13 @@ def _run_cells(
             return interpreters.of(subject.environment.interpreter, modules(subject.stack, subject.driver)).start
 
         worker = Worker(
-            around=Surroundings(options.deadline, groups, environ, folder, tap),
+            around=Surroundings(options.deadline, groups, environ, folder, options.root, tap),
             tallies=tallies,
             broken=summary.broken,
             progress=progress,
             token=watchdog.token,
             start_of=start_of,
-            evidence_of=evidence,
+            evidence_of=evidence_of,
         )
         work(worker, tasks, jobs, servers, groups)
     summary.runs = worker.runs
@@ -190,7 +199,7 @@ def _folder(watchdog: Watchdog) -> Iterator[Path]:
 def _write(planned: Plan, options: Options, summary: Summary) -> None:
     """Write observations and evidence, and the claims if they are to be rewritten."""
     committed = options.output.resolve() == results.RESULTS.resolve()
-    current = {cell.id for cell in catalogue.cells(servers=())} if committed else None
+    current = {cell.id for cell in catalogue.cells(options.root)} if committed else None
     for name in planned.environments:
         observations = [seen for seen in summary.observations.values() if seen.cell.driver == name]
         results.write(
@@ -203,4 +212,4 @@ def _write(planned: Plan, options: Options, summary: Summary) -> None:
         )
         if options.update:
             observed = {seen.cell: tuple(seen.seen) for seen in observations if seen.applies}
-            summary.reviewed.append(str(shown(update(name, observed))))
+            summary.reviewed.append(str(shown(update(name, observed, options.root))))

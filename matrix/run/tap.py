@@ -48,9 +48,7 @@ class Tap:
             # PostgreSQL's clients are told the folder that holds the socket, and derive its name from the port.
             in_folder = path.is_dir()
             upstream = Address(path=path / f".s.PGSQL.{server.port}" if in_folder else path)
-            listener = self._relay.open(
-                protocol=server.protocol, upstream=upstream, listen="unix", folder=self._folder
-            )
+            listener = self._relay.open(protocol=server.protocol, upstream=upstream, listen="unix", folder=self._folder)
             if in_folder:
                 reached = replace(server, socket=listener.host, port=listener.port or 0)
             else:
