@@ -7,8 +7,22 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+Outcome = Literal[
+    "wrong row",
+    "lost write",
+    "unwanted write",
+    "crash",
+    "hang",
+    "parent error",
+    "child error",
+    "leak",
+    "shared session",
+    "new session",
+    "works",
+    "not applicable",
+]
 #: Every outcome and its meaning, from the worst down. A run's outcome is the worst that was seen in it.
-OUTCOMES = {
+OUTCOMES: dict[Outcome, str] = {
     "wrong row": "a process got a row it did not ask for, or was told that its row does not exist, without an error",
     "lost write": "the program was told that its write is committed, and the write is not on the server",
     "unwanted write": "the program rolled its write back, and the write is on the server",
@@ -25,22 +39,8 @@ OUTCOMES = {
     "works": "every process got its own rows on its own session, and the parent kept its session",
     "not applicable": "the cell could not be run here; the note says why",
 }
-Outcome = Literal[
-    "wrong row",
-    "lost write",
-    "unwanted write",
-    "crash",
-    "hang",
-    "parent error",
-    "child error",
-    "leak",
-    "shared session",
-    "new session",
-    "works",
-    "not applicable",
-]
 #: A sign for each outcome, so that no table needs its colours to be read.
-SIGNS: dict[str, str] = {
+SIGNS: dict[Outcome, str] = {
     "wrong row": "‼",
     "lost write": "‼",
     "unwanted write": "‼",
@@ -57,7 +57,7 @@ SIGNS: dict[str, str] = {
 #: Outcomes in which every process gets its rows; the second costs the parent its session.
 GOOD = ("works", "new session")
 
-_RANK: dict[str, int] = {name: rank for rank, name in enumerate(OUTCOMES)}
+_RANK: dict[Outcome, int] = {name: rank for rank, name in enumerate(OUTCOMES)}
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

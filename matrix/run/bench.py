@@ -86,10 +86,10 @@ def _alone(cells: Sequence[Coordinates], options: Options) -> float:
                 continue
             database = database_name(watchdog.token, number)
             observers[cell.server].create_database(database)
-            url = catalogue.drivers()[cell.driver].url(server, cell.transport, database)
+            url = catalogue.drivers()[cell.driver].url(cell.stack, cell.transport, server, database)
             began = time.monotonic()
             with subprocess.Popen(
-                [options.python(cell.driver), "-m", catalogue.stacks()[cell.stack].module(cell.example)],
+                [options.python(cell.driver), "-m", catalogue.module(cell)],
                 cwd=catalogue.ROOT,
                 env={**environ, "DATABASE_URL": url},
                 stdin=subprocess.DEVNULL,

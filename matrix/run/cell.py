@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from matrix.catalogue import module
 from matrix.process.execute import execute
 from matrix.records.run import Run
 from matrix.records.stable import stable
@@ -112,10 +113,10 @@ def run_cell(subject: Subject, around: Surroundings, observer: Observer, *, data
         with StepChannel(around.folder / f"{database}.steps", views.look) as channel:
             with _reached(subject, around) as (reached, connections):
                 execution = execute(
-                    [str(subject.environment.interpreter), "-m", subject.stack.module(cell.example)],
+                    [str(subject.environment.interpreter), "-m", module(cell, around.root)],
                     env={
                         **around.environ,
-                        "DATABASE_URL": subject.driver.url(reached, cell.transport, database),
+                        "DATABASE_URL": subject.driver.url(cell.stack, cell.transport, reached, database),
                         VARIABLE: str(channel.path),
                     },
                     cwd=around.root,

@@ -178,7 +178,7 @@ def _run(options: argparse.Namespace) -> int:
             raise MatrixError(f"--server {name!r}: there is no such server{nearest(name, known)}")
     if options.list:
         drivers = drivers_of(options) if options.driver else tuple(catalogue.drivers())
-        for cell in catalogue.select(options.only, catalogue.cells(servers=tuple(options.server))):
+        for cell in catalogue.select(options.only, catalogue.cells(servers=tuple(options.server) or None)):
             if cell.driver in drivers:
                 print(cell.id)
         return 0

@@ -36,7 +36,7 @@ def _pairs(
     names = tuple(normalised(name) for name in facts.distributions)
     distribution = normalised(identity.distribution)
     orm, _, orm_version = identity.stack.partition(" ")
-    orm_wanted = stack.distribution or stack.name
+    orm_wanted = stack.facts.distribution or stack.facts.name
     pairs = [
         ("module", identity.module, (facts.module,)),
         ("distribution", distribution, names),
@@ -45,8 +45,8 @@ def _pairs(
         ("server", _number(identity.server), (server.version,)),
         ("stack", normalised(orm), (normalised(orm_wanted),)),
     ]
-    if stack.distribution:
-        installed = environment.installed.get(normalised(stack.distribution), "nothing installed")
+    if stack.facts.distribution:
+        installed = environment.installed.get(normalised(stack.facts.distribution), "nothing installed")
         pairs.append(("stack's version", orm_version, (installed,)))
     return pairs
 

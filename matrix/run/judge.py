@@ -65,7 +65,7 @@ def judge(run: Run) -> Verdict:
         "shared session": bool(shared),
         "new session": new,
     }
-    seen: list[Outcome] = [outcome for outcome in OUTCOMES if happened.get(outcome)] or ["works"]  # type: ignore[misc]
+    seen: list[Outcome] = [outcome for outcome in OUTCOMES if happened.get(outcome)] or ["works"]
     session: Literal["shared", "new", "same", "lost", "none"] = "none"
     if _sessions(parent) & shared:
         session = "shared"

@@ -14,7 +14,7 @@ from matrix import catalogue
 from matrix.catalogue.claims import claims, update
 from matrix.errors import MatrixError
 from matrix.process.execute import start
-from matrix.process.preloaded import Interpreters, modules, possible
+from matrix.process.preloaded import Interpreters, possible
 from matrix.process.watchdog import Watchdog
 from matrix.records import results
 from matrix.records.reading import shown
@@ -66,7 +66,9 @@ class Plan:
             if (server := servers.get(cell.server)) and obstacle(cell.transport, server) is None
             for _ in range(self._times(cell))
         ]
-        return sorted(found, key=lambda subject: (not self._may_hang(subject.cell), not subject.stack.distribution))
+        return sorted(
+            found, key=lambda subject: (not self._may_hang(subject.cell), not subject.stack.facts.distribution)
+        )
 
     def _times(self, cell: Coordinates) -> int:
         claim = self.claimed.get(cell)
@@ -83,11 +85,12 @@ def plan(options: Options) -> Plan:
     drivers = catalogue.drivers(root)
     cells = [
         cell
-        for cell in catalogue.select(options.only, catalogue.cells(root, servers=options.servers))
+        for cell in catalogue.select(options.only, catalogue.cells(root, servers=options.servers or None))
         if cell.driver in options.drivers
     ]
+    known = catalogue.examples(root)
     for cell in cells:
-        if problem := catalogue.examples(root)[cell.stack, cell.example].problem:
+        if problem := known[cell.stack, cell.example].problem:
             raise MatrixError(problem)
     environments = {}
     for name in dict.fromkeys(cell.driver for cell in cells):
@@ -168,7 +171,10 @@ def _run_cells(
         def start_of(subject: Subject) -> Start:
             if not preloading:
                 return start
-            return interpreters.of(subject.environment.interpreter, modules(subject.stack, subject.driver)).start
+            cell = subject.cell
+            return interpreters.of(
+                subject.environment.interpreter, catalogue.preload(cell.stack, cell.driver, options.root)
+            ).start
 
         worker = Worker(
             around=Surroundings(options.deadline, groups, environ, folder, options.root, tap),
