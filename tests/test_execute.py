@@ -6,14 +6,15 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from matrix.process.execute import STARTUP, Execution, _Grace, execute
 from matrix.records.run import Run
-from matrix.records.transcript import parse
-from matrix.run.judge import judge
+from matrix.run.channel import VARIABLE, StepChannel
+from matrix.run.judge import Verdict, judge
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -37,19 +38,30 @@ def run(
     *arguments: str,
     deadline: float = 0.4,
     groups: NoGroups | None = None,
-    ready: bytes = b"\n",
+    channel: StepChannel | None = None,
     startup: float = STARTUP,
 ) -> Execution:
     return execute(
-        [sys.executable, "-I", str(FAKES / f"{fake}.py"), *arguments],
-        env=dict(os.environ),
+        [sys.executable, str(FAKES / f"{fake}.py"), *arguments],
+        env=dict(os.environ) | ({VARIABLE: str(channel.path)} if channel else {}),
         cwd=FAKES,
         deadline=deadline,
         groups=groups or NoGroups(),
         mark=uuid.uuid4().hex,
-        ready=ready,
+        channel=channel,
         startup=startup,
     )
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Iterator[StepChannel]:
+    with StepChannel(tmp_path / "steps", lambda _: None) as opened:
+        yield opened
+
+
+def judged(channel: StepChannel, execution: Execution, committed: frozenset[int] | None = None) -> Verdict:
+    run = Run(channel.steps, timed_out=execution.timed_out, signal=execution.signal, committed=committed)
+    return judge(run)
 
 
 def alive(pid: int) -> bool:
@@ -60,45 +72,55 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_works() -> None:
-    execution = run("works")
+def test_works(channel: StepChannel) -> None:
+    execution = run("works", channel=channel)
     assert (execution.returncode, execution.timed_out, execution.left_behind) == (0, False, 0)
-    lines, other = parse(execution.output)
-    assert (len(lines), other) == (4, [])
-    assert judge(Run(lines)).outcome == "works"
+    assert judged(channel, execution).outcome == "works"
+    assert [step.name for step in channel.steps if step.result] == ["prepare", "look up 1"]
 
 
-def test_hangs() -> None:
+def test_hangs(channel: StepChannel) -> None:
     groups = NoGroups()
-    execution = run("hangs", groups=groups)
+    execution = run("hangs", groups=groups, channel=channel)
     assert execution.timed_out
     assert execution.returncode is None
     assert groups.watched == groups.released
     with pytest.raises(ProcessLookupError):
         os.killpg(groups.watched[0], 0)
-    verdict = judge(Run(parse(execution.output)[0], timed_out=True))
+    verdict = judged(channel, execution)
     assert verdict.outcome == "hang"
-    assert verdict.parent["unanswered"] == ["look up 1"]
+    assert verdict.parent.unanswered == ["look up 1"]
 
 
-def test_dies_by_a_signal() -> None:
-    execution = run("dies_by_a_signal")
+def test_dies_by_a_signal(channel: StepChannel) -> None:
+    execution = run("dies_by_a_signal", channel=channel)
     assert execution.signal == "SIGSEGV"
-    assert judge(Run(parse(execution.output)[0], signal=execution.signal)).outcome == "crash"
+    assert judged(channel, execution).outcome == "crash"
 
 
-def test_lies() -> None:
-    lines, _ = parse(run("lies").output)
-    verdict = judge(Run(lines, committed=frozenset()))
+def test_lies(channel: StepChannel) -> None:
+    execution = run("lies", channel=channel)
+    verdict = judged(channel, execution, committed=frozenset())
     assert verdict.outcome == "lost write"
-    assert verdict.server["lost"] == [1001]
-    assert judge(Run(lines, committed=frozenset({1001}))).outcome == "works"
+    assert verdict.server.lost == [1001]
+    assert judged(channel, execution, committed=frozenset({1001})).outcome == "works"
 
 
-def test_prints_garbage() -> None:
-    lines, other = parse(run("prints_garbage").output)
-    assert lines == []
-    assert other
+def test_reports_garbage(channel: StepChannel) -> None:
+    assert run("reports_garbage", channel=channel).returncode == 0
+    assert channel.problem is not None
+    assert channel.steps == []
+
+
+def test_what_a_program_reports_last_is_read(channel: StepChannel) -> None:
+    """It reports more than a pipe holds, and ends at once."""
+    assert run("reports_a_lot", "3000", channel=channel).returncode == 0
+    assert [step.about for step in channel.steps] == list(range(3000))
+
+
+def test_a_program_that_reports_does_not_hang_though_it_prints_nothing(channel: StepChannel) -> None:
+    execution = run("reports_slowly", "1.2", deadline=0.4, channel=channel)
+    assert (execution.returncode, execution.timed_out) == (0, False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
@@ -120,22 +142,22 @@ def test_leaves_a_daemon(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
-def test_who_works_when_the_program_ends_may_end_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_computes_when_the_program_ends_may_finish(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matrix.process.execute.GRACE", 0.1)
     assert run("leaves_a_busy_child", "0.5").left_behind == 0
     monkeypatch.setattr("matrix.process.execute.LONGEST_GRACE", 0.3)
     assert run("leaves_a_busy_child", "600").left_behind == 1
 
 
-def test_what_the_host_keeps_from_who_is_leaving_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = iter([0.0, 60.0])
+def test_steal_time_does_not_count_for_processes_that_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    stolen = iter([0.0, 60.0])
     monkeypatch.setattr("matrix.process.execute.GRACE", 0.0)
-    monkeypatch.setattr("matrix.process.execute._Host.kept", lambda _: next(kept))
+    monkeypatch.setattr("matrix.process.execute._StealTime.grown", lambda _: next(stolen))
     grace = _Grace()
     assert grace.is_over([])
     assert not grace.is_over([])
     monkeypatch.setattr("matrix.process.execute.LONGEST_GRACE", 0.0)
-    kept = iter([60.0])
+    stolen = iter([60.0])
     assert _Grace().is_over([])
 
 
@@ -163,45 +185,45 @@ def test_nothing_is_left_where_the_runner_is_interrupted(monkeypatch: pytest.Mon
         time.sleep(0.1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("matrix.process.execute._read", interrupt)
+    monkeypatch.setattr("matrix.process.execute._Reading.until_the_end", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run("hangs", groups=groups)
     with pytest.raises(ProcessLookupError):
         os.killpg(groups.watched[0], 0)
 
 
-def test_what_the_host_keeps_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here it keeps every second moment."""
-    a_second = os.sysconf("SC_CLK_TCK")
+def test_steal_time_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the host takes every second moment."""
     monkeypatch.setattr("matrix.process.execute.QUIET", 0.05)
-    monkeypatch.setattr("matrix.process.execute._Host._ticks", lambda _: [int(time.monotonic() * a_second / 2)])
+    monkeypatch.setattr("matrix.process.execute._StealTime._seconds", lambda _: [time.monotonic() / 2])
     execution = run("hangs", deadline=0.6)
     assert execution.timed_out
     assert execution.seconds >= 0.9
 
 
-def test_the_deadline_begins_when_the_program_is_ready() -> None:
-    assert run("slow_to_prepare", deadline=0.3, ready=b"prepare: ").returncode == 0
+def test_the_deadline_begins_when_the_program_is_ready(tmp_path: Path) -> None:
+    with StepChannel(tmp_path / "steps", lambda _: None) as channel:
+        assert run("slow_to_prepare", deadline=0.3, channel=channel).returncode == 0
     assert run("slow_to_prepare", deadline=0.3).timed_out
 
 
-def test_a_host_that_keeps_everything_does_not_keep_a_program_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_steals_all_time_does_not_keep_a_program_running_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matrix.process.execute.QUIET", 0.05)
     monkeypatch.setattr("matrix.process.execute.STRETCH", 2)
-    monkeypatch.setattr("matrix.process.execute._Host.kept", lambda _: 10.0)
+    monkeypatch.setattr("matrix.process.execute._StealTime.grown", lambda _: 10.0)
     execution = run("hangs", deadline=0.1, startup=1)
     assert execution.timed_out
     assert execution.seconds < 10
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what processes do is read from /proc")
-def test_what_the_host_keeps_does_not_count_in_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrix.process.execute._Host.kept", lambda _: 2.0)
+def test_steal_time_does_not_count_in_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matrix.process.execute._StealTime.grown", lambda _: 2.0)
     assert run("works_in_silence", "3", deadline=0.1, startup=1).returncode == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what processes do is read from /proc")
-def test_who_computes_does_not_hang_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_computes_does_not_hang_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("works_in_silence", "1", deadline=0.3).returncode == 0
     monkeypatch.setattr("matrix.process.execute.STRETCH", 1)
     execution = run("works_in_silence", "600", deadline=0.1, startup=1)

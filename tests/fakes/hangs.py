@@ -1,8 +1,11 @@
-"""Begins a look-up that is never answered, and has a child that waits as well."""
+"""Begins a look-up that never ends, and has a child that waits as well."""
 
 import os
 import time
 
-print("10:00:00.000001 parent   100 look up 1", flush=True)
+from report import report
+
+report("prepare", result="done", text="tcp")
+report("look up", 1)
 os.fork()
 time.sleep(600)

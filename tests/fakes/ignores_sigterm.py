@@ -5,5 +5,5 @@ import time
 
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-print("10:00:00.000001 parent   100 look up 1", flush=True)
+print("begun", flush=True)
 time.sleep(600)

@@ -1,7 +1,14 @@
-"""Says that it prepares, and is ready a second later."""
+"""Begins to prepare, and is ready a second later."""
 
+import os
 import time
 
-print("10:00:00.000001 parent   100 prepare", flush=True)
+from report import report
+
+print("preparing", flush=True)
+if "STEP_RECORDS" in os.environ:
+    report("prepare")
 time.sleep(1)
-print("10:00:01.000002 parent   100 prepare: done, over tcp", flush=True)
+if "STEP_RECORDS" in os.environ:
+    report("prepare", result="done", text="tcp")
+print("prepared", flush=True)

@@ -1,6 +1,8 @@
-"""Looks up two orders and gets them."""
+"""Looks up an order and gets it."""
 
-print("10:00:00.000001 parent   100 prepare", flush=True)
-print("10:00:00.000002 parent   100 prepare: done, over tcp", flush=True)
-print("10:00:00.000003 parent   100 look up 1", flush=True)
-print("10:00:00.000004 parent   100 look up 1: order 1, session 7", flush=True)
+from report import report
+
+report("prepare")
+report("prepare", result="done", text="tcp")
+report("look up", 1)
+report("look up", 1, "order", order=1, session=7)
