@@ -7,12 +7,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matrix.catalogue import ROOT
 from matrix.process.execute import execute, start
 from matrix.records.run import Run
-from matrix.records.transcript import parse
+from matrix.records.steps import Step
+from matrix.records.transcript import moment, parse
 from matrix.servers import log_lines
 from matrix.wire.relay import Address
 
@@ -104,6 +105,7 @@ def run_cell(
         committed = observer.committed(database) if wrote else None
         return Run(
             lines=lines,
+            steps=[_step(line, began) for line in lines],
             timed_out=execution.timed_out,
             signal=execution.signal,
             sessions_before=before,
@@ -113,12 +115,34 @@ def run_cell(
             began=began,
             ended=ended,
             connections=connections,
-            said=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
+            log_lines=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
             views=views.seen,
             counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )
     finally:
         observer.drop_database(database)
+
+
+def _step(line: Line, near: float) -> Step:
+    """Return a line of the transcript as the step that it tells of."""
+    kind, _, rest = (line.result or "").partition(" ")
+    error, _, code = (line.error or "").partition(" ")
+    facts: dict[str, Any] = {"result": "state", "text": line.result}
+    if line.result is None:
+        facts = {}
+    elif line.error:
+        facts = {"result": "raised", "error": error, "code": code or None, "text": line.message}
+    elif line.answer is not None:
+        facts = {"result": "order", "order": line.answer, "session": line.session}
+    elif kind.rstrip(",") == "done":
+        over = rest.removeprefix("over ") if rest.startswith("over ") else None
+        facts = {"result": "done", "session": line.session, "text": over}
+    elif kind in ("exit", "signal", "row"):
+        facts = {"result": kind, "text": rest}
+    elif line.result == "nothing":
+        facts = {"result": "nothing"}
+    facts |= {"who": line.who, "thread": line.thread, "pid": line.pid, "at": moment(line, near)}
+    return Step(action=line.action, about=line.about, **facts)
 
 
 class _Views:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from matrix.catalogue import Driver
     from matrix.process.execute import Start
+    from matrix.records.evidence import Evidence
     from matrix.servers import Observer
 
 #: Seconds of silence after which a program counts as hanging.
@@ -225,7 +226,7 @@ def _run_cells(
             if odd:
                 progress.say(f"not as claimed: {cell.id}: {verdict.outcome}")
             if telling:
-                evidence = timeline(result)
+                evidence = _evidence(timeline(result))
                 with lock:
                     if _telling(verdicts[cell], claimed.get(cell)) is verdict:
                         shown[cell] = evidence
@@ -332,6 +333,25 @@ def _observation(cell: Cell, verdicts: list[Verdict], seen: dict[str, str], clai
         "transcript": observations.shorten(shown.transcript),
         "versions": seen,
         **_expectation(claim),
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    """Return evidence in the shape that files of results have."""
+    entries: list[dict[str, Any]] = []
+    for entry in evidence.timeline:
+        text = f"{entry.step}: {entry.text}" if entry.step else entry.text
+        told = {"at": entry.at, "kind": entry.kind, "who": entry.who, "session": entry.session, "text": text}
+        if entry.how:
+            told["how"] = entry.how
+        if entry.kind == "message" and entry.who == "server":
+            told["for"] = entry.reply_to
+        entries.append(told)
+    return {
+        "processes": evidence.processes,
+        "sessions": evidence.sessions,
+        "counters": evidence.counters,
+        "timeline": entries,
     }
 
 
