@@ -22,11 +22,12 @@ from matrix import catalogue, servers
 from matrix.catalogue import ROOT, Cell
 from matrix.process.execute import execute
 from matrix.process.watchdog import Watchdog
-from matrix.records.transcript import moment, parse
+from matrix.records.transcript import parse
 from matrix.records.wire import Connection
 from matrix.run import cell
 from matrix.servers import Server
-from matrix.wire.attribution import Attribution, attribute, is_socket, processes, undelivered
+from matrix.wire.attribution import Attribution, attribute, is_socket, undelivered
+from matrix.wire.processes import processes
 from matrix.wire.relay import Relay
 
 #: A cell for each way of sending and of leaving, on every driver; few, for the tracing is slow.
@@ -233,12 +234,12 @@ def run_in(database: str, each: Cell, server: Server, watchdog: Watchdog, relay:
     connections = relay.close(listener, settle=2, drop=True)
     lines, other = parse(execution.output)
     assert lines, f"{each.id}: {execution.errors} {other}"
-    times = [moment(line, connections[0].opened_at) for line in lines]
-    known = processes(lines, times)
-    users = [{line.who for line in lines if line.session == c.session is not None} for c in connections]
+    steps = [cell._step(line, connections[0].opened_at) for line in lines]
+    known = processes(steps)
+    users = [{step.who for step in steps if step.session == c.session is not None} for c in connections]
     listening = f"htons({listener.port})" if listener.socket is None else str(listener.socket)
     sockets = trace(output.read_text(errors="replace"), listening)
-    names = {line.pid: line.who for line in lines}
+    names = {step.pid: step.who for step in steps}
     return Traced(connections, attribute(connections, known, users), in_order(sockets, connections), names)
 
 

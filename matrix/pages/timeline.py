@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from matrix.wire.attribution import HOLDING
+from matrix.records.steps import HOLDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

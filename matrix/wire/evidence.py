@@ -1,140 +1,145 @@
-"""Joins three points of view into one timeline: what processes did, what went over the wire, what the server said.
+"""Joins three points of view into one timeline: what processes did, what went over the wire, what the server reported.
 
-`matrix.wire.attribution` says who sent what. Times are the wall clock of one machine, and the relay sees a message a
-little after it was sent.
+`matrix.wire.attribution` says which process sent what. Times are the wall clock of one machine, and the relay sees a
+message a little after it was sent.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from matrix.records.transcript import Names, moment, sessions, stable
+from msgspec.structs import replace
+
+from matrix.records.evidence import Entry, Evidence, step_entries
+from matrix.records.stable import Letters, sessions, stable
 from matrix.wire import describe
-from matrix.wire.attribution import BURST, GOODBYES, attribute, first_event, is_socket, processes, undelivered
+from matrix.wire.attribution import BURST, TERMINATION, attribute, first_event, is_socket, undelivered
+from matrix.wire.processes import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from matrix.records.run import Run
     from matrix.records.server import LogLine
-    from matrix.records.transcript import Line
+    from matrix.records.steps import Step
     from matrix.records.wire import Connection, Event
     from matrix.wire.attribution import Attribution
 
 #: Entries of a timeline that are kept, those that say most first; the rest is counted.
 LIMIT = 400
-#: Messages of a burst that are told one by one.
-_WORDS = 8
-_REMARKABLE = re.compile(
-    r"COM_QUIT|Terminate|could be|alert|: (?:raised|nothing|signal)|question\)$|ERR |ErrorResponse"
-)
+#: Messages of a burst that are named one by one.
+_NAMED = 8
+#: Messages that are kept however long a timeline is.
+_REMARKABLE = {*TERMINATION, "ERR", "ErrorResponse", "alert"}
 
 
-def timeline(run: Run) -> dict[str, Any]:
-    """Return a run's evidence: its processes, its sessions by letter, and everything that happened in order.
+@dataclass
+class _Moment:
+    """An entry in the making: `at` is seconds since the epoch."""
 
-    Shape: `{"processes": [name], "sessions": [letter], "counters": {name: growth}, "timeline": [entry]}`; an entry has
-    `at` (milliseconds since the first line), `kind` (`begin` or `end` of a step, `message`, `socket`, `server`,
-    `omitted`), `who` (a process, `server`, or None where it cannot be told), `session` (a letter or None), `text`;
-    what a client sent has `how` it was attributed, and what the server sent has `for`: the process whose question it
-    answers, None where it cannot be told.
-    """
-    if not run.lines:
-        return {"processes": [], "sessions": [], "counters": {}, "timeline": []}
-    times = [moment(line, run.began) for line in run.lines]
-    start = times[0]
-    known = processes(run.lines, times)
-    names = Names()
-    for named in sessions(run.lines):
-        names.session(named)
-    prepared = next(
-        (at for line, at in zip(run.lines, times, strict=True) if line.action == "prepare" and line.result is not None),
-        start,
-    )
-    asked = _askers(run.lines)
-    entries = [_step_entry(line, at, names, asked) for line, at in zip(run.lines, times, strict=True)]
-    connections = [c for c in run.connections if c.opened_at > prepared]
-    numbers = _session_numbers(connections, run.lines, times, run.said)
+    at: float
+    entry: Entry
+    remarkable: bool = False
+
+
+def timeline(run: Run) -> Evidence:
+    """Return a run's evidence: its processes, its sessions by letter, and everything that happened in order."""
+    if not run.steps:
+        return Evidence()
+    steps = sorted(run.steps, key=lambda step: step.at)
+    letters = Letters()
+    for session in sessions(run.steps):
+        letters.letter(session)
+    known = processes(steps)
+    moments = [
+        _Moment(step.at, entry, entry.went_wrong)
+        for step, entry in zip(steps, step_entries([letters.plain(step) for step in steps]), strict=True)
+    ]
+    prepared = next((s.at for s in steps if s.action == "prepare" and s.result is not None), steps[0].at)
+    connections = [connection for connection in run.connections if connection.opened_at > prepared]
+    numbers = _session_numbers(connections, steps, run.log_lines)
     users = [_users(connection, number, run) for connection, number in zip(connections, numbers, strict=True)]
-    for connection, number, who in zip(connections, numbers, attribute(connections, known, users), strict=True):
-        entries += _connection_entries(connection, _letter(names, number), who)
+    for connection, number, attribution in zip(connections, numbers, attribute(connections, known, users), strict=True):
+        letter = None if number is None else letters.letter(number)
+        moments += _connection_moments(connection, letter, attribution)
     by_session = {number: connection for connection, number in zip(connections, numbers, strict=True) if number}
-    for word in run.said:
-        if word.session in by_session:
-            at = word.at or _end(by_session[word.session], word.text)
-            entries.append(_entry(at, "server", "server", names.session(word.session), f"log: {stable(word.text)}"))
-    entries += _view_entries(run, {number: names.session(number) for number in by_session})
-    entries.sort(key=lambda entry: entry["at"])
-    entries = _fold(entries)
-    for entry in entries:
-        entry["at"] = round((entry["at"] - start) * 1000, 1)
-    letters = {entry["session"] for entry in entries if entry["session"]}
-    return {
-        "processes": list(known),
-        "sessions": sorted(letters, key=lambda letter: (len(letter), letter)),
-        "counters": {name: count for name, count in run.counters.items() if count},
-        "timeline": _shorten(entries),
-    }
+    for line in run.log_lines:
+        if line.session in by_session:
+            at = line.at or _end(by_session[line.session], line.text)
+            moments.append(_server(at, f"log: {stable(line.text)}", letters.letter(line.session)))
+    moments += _view_moments(run, {number: letters.letter(number) for number in by_session})
+    moments.sort(key=lambda moment: moment.at)
+    for moment in moments:
+        moment.entry = replace(moment.entry, at=round((moment.at - steps[0].at) * 1000, 1))
+    moments = _fold(moments)
+    named = {moment.entry.session for moment in moments if moment.entry.session}
+    return Evidence(
+        processes=list(known),
+        sessions=sorted(named, key=lambda letter: (len(letter), letter)),
+        counters={name: count for name, count in run.counters.items() if count},
+        timeline=_shorten(moments),
+    )
 
 
-def _fold(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tell once, and say how often, what a process asks again and again within one step: the last time is kept."""
-    asking: dict[str, _Repeated] = {}
+def _fold(moments: list[_Moment]) -> list[_Moment]:
+    """Keep the last of what a process sends again and again within one step, and say how often it did."""
+    repeated: dict[str, _Repeated] = {}
     dropped: set[int] = set()
-    for index, entry in enumerate(entries):
-        who, session = entry["who"], entry["session"]
-        if entry["kind"] in ("begin", "end"):
-            asking = {name: repeated for name, repeated in asking.items() if repeated.who != who}
-        elif entry["kind"] == "socket":
-            asking.pop(session, None)
-        elif entry["kind"] == "message" and who == "server":
-            if session in asking:
-                asking[session].told.append(index)
-        elif entry["kind"] == "message" and session:
-            before, times = asking.get(session), 1
-            if before and who and (before.who, before.text) == (who, entry["text"]):
-                dropped.update(before.told)
+    for index, moment in enumerate(moments):
+        entry = moment.entry
+        who, session = entry.who, entry.session
+        if entry.kind in ("begin", "end"):
+            repeated = {key: query for key, query in repeated.items() if query.who != who}
+        elif entry.kind == "socket" and session:
+            repeated.pop(session, None)
+        elif entry.kind == "message" and who == "server" and session:
+            if session in repeated:
+                repeated[session].indices.append(index)
+        elif entry.kind == "message" and session:
+            before, times = repeated.get(session), 1
+            if before and who and (before.who, before.text) == (who, entry.text):
+                dropped.update(before.indices)
                 times += before.times
-                entries[index] = entry | {"text": f"{entry['text']} (asked {times} times)"}
-            asking[session] = _Repeated(who, entry["text"], [index], times)
-    return [entry for index, entry in enumerate(entries) if index not in dropped]
+                moment.entry = replace(entry, text=f"{entry.text} (sent {times} times)")
+            repeated[session] = _Repeated(who, entry.text, [index], times)
+    return [moment for index, moment in enumerate(moments) if index not in dropped]
 
 
 @dataclass
 class _Repeated:
-    """A question, the indices of the entries that tell of it and of its answer, and how often it was asked by then."""
+    """A query, the indices of its entry and of those of its replies, and how often it was sent by then."""
 
     who: str | None
     text: str
-    told: list[int]
-    times: int
+    indices: list[int] = field(default_factory=list)
+    times: int = 1
 
 
-def _shorten(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _shorten(moments: list[_Moment]) -> list[Entry]:
     """Return a timeline of about LIMIT entries: of a longer one the beginning, the end, and what is remarkable."""
+    entries = [moment.entry for moment in moments]
     if len(entries) <= LIMIT:
         return entries
     part = LIMIT // 3
-    kept = {*range(part), *range(len(entries) - part, len(entries))}
     middle = range(part, len(entries) - part)
-    kept.update([i for i in middle if entries[i]["kind"] == "socket" or _REMARKABLE.search(entries[i]["text"])][:part])
-    shortened: list[dict[str, Any]] = []
-    left_out = 0
+    remarkable = [index for index in middle if moments[index].remarkable][:part]
+    kept = {*range(part), *remarkable, *range(len(entries) - part, len(entries))}
+    shortened: list[Entry] = []
+    omitted = 0
     for index, entry in enumerate(entries):
         if index not in kept:
-            left_out += 1
+            omitted += 1
             continue
-        if left_out:
-            shortened.append(_entry(entry["at"], "omitted", None, None, f"{left_out} more left out"))
-            left_out = 0
+        if omitted:
+            shortened.append(Entry(at=entry.at, kind="omitted", text=f"{omitted} events omitted"))
+            omitted = 0
         shortened.append(entry)
     return shortened
 
 
-def _letter(names: Names, number: int | None) -> str | None:
-    return None if number is None else names.session(number)
+def _server(at: float, text: str, session: str | None = None) -> _Moment:
+    return _Moment(at, Entry(at=0, kind="server", text=text, who="server", session=session))
 
 
 def _end(connection: Connection, text: str) -> float:
@@ -145,65 +150,41 @@ def _end(connection: Connection, text: str) -> float:
     return (ends[0] if ends else connection.closed_at or connection.opened_at) - 1e-6
 
 
-def _view_entries(run: Run, letters: dict[int, str]) -> Iterable[dict[str, Any]]:
-    """Return what the server showed of its sessions, each time that it was not what it had shown before.
+def _view_moments(run: Run, letters: dict[int, str]) -> Iterable[_Moment]:
+    """Return what the server reported of its sessions, each time that it was not what it had reported before.
 
-    Once every process has left, it is said how long that was ago: sessions that stay are a leak.
+    Once every process has exited, the text says how long ago that was: sessions that stay are a leak.
     """
     before, stayed = None, False
-    for index, (at, shown) in enumerate(run.views):
-        told = [
+    for index, (at, listed) in enumerate(run.views):
+        there = [
             letters[session.id] + (" (in a transaction)" if session.in_transaction else "")
-            for session in shown
+            for session in listed
             if session.id in letters
         ]
-        text = "shows " + (f"session{'s' * (len(told) > 1)} " + ", ".join(told) if told else "no session")
-        left = 0 < run.ended <= at
+        text = "reports " + (f"session{'s' * (len(there) > 1)} " + ", ".join(there) if there else "no session")
+        exited = 0 < run.ended <= at
         last = index == len(run.views) - 1
-        if text != before or (left and told and (last or not stayed)):
-            ago = f", {(at - run.ended) * 1000:.0f} ms after every process had left" if left else ""
-            yield _entry(at, "server", "server", None, text + ago)
-            stayed = left
+        if text != before or (exited and there and (last or not stayed)):
+            ago = f", {(at - run.ended) * 1000:.0f} ms after every process had exited" if exited else ""
+            yield _server(at, text + ago)
+            stayed = exited
         before = text
 
 
-def _entry(at: float, kind: str, who: str | None, session: str | None, text: str) -> dict[str, Any]:
-    return {"at": at, "kind": kind, "who": who, "session": session, "text": text}
-
-
-def _askers(lines: Iterable[Line]) -> dict[int, str]:
-    """Return who asked for each order; one that several processes asked for is nobody's."""
-    asked: dict[int, set[str]] = {}
-    for line in lines:
-        if line.action == "look up" and line.about is not None:
-            asked.setdefault(line.about, set()).add(line.who)
-    return {number: next(iter(who)) for number, who in asked.items() if len(who) == 1}
-
-
-def _step_entry(line: Line, at: float, names: Names, asked: dict[int, str]) -> dict[str, Any]:
-    text = names.plain(line).partition(line.step)[2].removeprefix(": ") if line.result is not None else ""
-    letter = _letter(names, line.session)
-    who = f"{line.who}/{line.thread}" if line.thread else line.who
-    shown = line.step if line.result is None else f"{line.step}: {text}"
-    if line.action == "look up" and line.wrong and (owner := asked.get(line.answer or 0)):
-        whose = "its own earlier" if owner == line.who else "the parent's" if owner == "parent" else f"{owner}'s"
-        shown += f" (the answer to {whose} question)"
-    return _entry(at, "begin" if line.result is None else "end", who, letter, shown)
-
-
 def _session_numbers(
-    connections: list[Connection], lines: list[Line], times: list[float], said: Iterable[LogLine]
+    connections: Sequence[Connection], steps: Sequence[Step], log_lines: Iterable[LogLine]
 ) -> list[int | None]:
-    """Return each connection's server session: read from the wire, else from the server's log, else from the answers.
+    """Return each connection's server session: read from the wire, else from the server's log, else from the steps.
 
-    Under TLS PostgreSQL's session id is hidden. The answers that fall into a connection's exchanges name it.
+    Under TLS PostgreSQL's session id is hidden. The results that steps got during a connection's exchanges name it.
     """
-    by_port = {word.port: word.session for word in said if word.port}
+    by_port = {line.port: line.session for line in log_lines if line.port}
     numbers = [
         by_port.get(connection.server_port or 0) if connection.session is None else connection.session
         for connection in connections
     ]
-    answered = _answered(lines, times)
+    answered = _answered(steps)
     for index, connection in enumerate(connections):
         if numbers[index] is None:
             votes = [session for begin, end, session in answered if _exchanged(connection, begin, end)]
@@ -213,23 +194,23 @@ def _session_numbers(
 
 
 def _users(connection: Connection, number: int | None, run: Run) -> set[str]:
-    """Return who was answered on a connection, where its session was read and not guessed from the answers."""
-    logged = any(word.session == number and word.port == connection.server_port for word in run.said if word.port)
+    """Return who got results on a connection, if its session was read and not guessed from the results."""
+    logged = any(line.session == number and line.port == connection.server_port for line in run.log_lines if line.port)
     if number is None or not (connection.session == number or logged):
         return set()
-    return {line.who for line in run.lines if line.session == number}
+    return {step.who for step in run.steps if step.session == number}
 
 
-def _answered(lines: list[Line], times: list[float]) -> list[tuple[float, float, int]]:
-    """Return begin, end and session of each step that was answered by a session."""
+def _answered(steps: Sequence[Step]) -> list[tuple[float, float, int]]:
+    """Return begin, end and session of each step that got a result from a session."""
     begun: dict[tuple[str, str, str], float] = {}
     found = []
-    for line, at in zip(lines, times, strict=True):
-        key = (line.who, line.thread, line.step)
-        if line.result is None:
-            begun[key] = at
-        elif line.session is not None and key in begun:
-            found.append((begun.pop(key), at, line.session))
+    for step in steps:
+        key = (step.who, step.thread, step.name)
+        if step.result is None:
+            begun[key] = step.at
+        elif isinstance(step.session, int) and key in begun:
+            found.append((begun.pop(key), step.at, step.session))
     return found
 
 
@@ -239,31 +220,48 @@ def _exchanged(connection: Connection, begin: float, end: float) -> bool:
     return senders == {"client", "server"}
 
 
-def _connection_entries(connection: Connection, letter: str | None, who: Attribution) -> Iterable[dict[str, Any]]:
-    """Return what went over one connection, the opening told in one entry, and what one side sent at once as one."""
-    opened = "opens a connection" + (", TLS" if connection.tls else "")
-    yield _entry(connection.opened_at, "socket", who.opener.who, letter, opened) | {"how": who.opener.how}
-    for burst in _bursts(connection, who):
-        event, at, text = connection.events[burst[0]], connection.events[burst[0]]["at"], _told(connection, burst)
-        kind = "socket" if is_socket(event) else "message"
-        if undelivered(event):
-            side = "the server" if event["from"] == "server" else "the client"
-            yield _entry(at, kind, None, letter, f"not delivered: {side} has closed the connection")
-        elif event["from"] == "server":
-            entry = _entry(at, kind, "server", letter, text)
-            yield entry | ({"for": who.answers.get(burst[0])} if kind == "message" else {})
-        elif sender := who.senders.get(burst[0]):
-            yield _entry(at, kind, sender.who, letter, text) | {"how": sender.how}
+def _connection_moments(connection: Connection, letter: str | None, attribution: Attribution) -> Iterable[_Moment]:
+    """Return what went over one connection: its opening as one entry, and what one side sent at once as one."""
+    opener = attribution.opener
+    opened = Entry(
+        at=0,
+        kind="socket",
+        text="opens a connection" + (", TLS" if connection.tls else ""),
+        who=opener.who,
+        session=letter,
+        how=opener.how,
+    )
+    yield _Moment(connection.opened_at, opened, remarkable=True)
+    for burst in _bursts(connection, attribution):
+        events = [connection.events[index] for index in burst]
+        first = events[0]
+        remarkable = is_socket(first) or any(map(_is_remarkable, events))
+        entry = Entry(at=0, kind="socket" if is_socket(first) else "message", text=_phrase(events), session=letter)
+        if undelivered(first):
+            text = f"not delivered: the {first['from']} has closed the connection"
+            yield _Moment(first["at"], replace(entry, text=text), remarkable)
+            continue
+        entry = replace(entry, closes=first["kind"] in ("fin", "rst"))
+        if first["from"] == "server":
+            reply_to = attribution.replies_to.get(burst[0])
+            yield _Moment(first["at"], replace(entry, who="server", reply_to=reply_to), remarkable)
+        elif sender := attribution.senders.get(burst[0]):
+            yield _Moment(first["at"], replace(entry, who=sender.who, how=sender.how), remarkable)
     if connection.dropped:
         at = max([connection.closed_at or connection.opened_at, *(event["at"] for event in connection.events)])
-        yield _entry(at, "socket", None, letter, "still open when every process had left: the relay ends it")
+        text = "still open after every process had exited: the relay closes it"
+        yield _Moment(at, Entry(at=0, kind="socket", text=text, session=letter), remarkable=True)
 
 
-def _bursts(connection: Connection, who: Attribution) -> Iterable[list[int]]:
+def _is_remarkable(event: Event) -> bool:
+    return event["name"] in _REMARKABLE or "could_be" in event["detail"]
+
+
+def _bursts(connection: Connection, attribution: Attribution) -> Iterable[list[int]]:
     """Return the indices of what went over a connection once it was open, in runs of what came together from one."""
     burst: list[int] = []
     for index in range(first_event(connection), len(connection.events)):
-        if burst and not _together(connection, who, burst[-1], index):
+        if burst and not _together(connection, attribution, burst[-1], index):
             yield burst
             burst = []
         burst.append(index)
@@ -271,25 +269,24 @@ def _bursts(connection: Connection, who: Attribution) -> Iterable[list[int]]:
         yield burst
 
 
-def _together(connection: Connection, who: Attribution, one: int, other: int) -> bool:
-    """Whether two events that follow each other are told as one."""
+def _together(connection: Connection, attribution: Attribution, one: int, other: int) -> bool:
+    """Whether two events that follow each other are one entry."""
     before, after = connection.events[one], connection.events[other]
     return (
         before["from"] == after["from"]
         and after["at"] - before["at"] <= BURST
-        and not any(is_socket(event) or event["name"] in GOODBYES for event in (before, after))
-        and who.senders.get(one) == who.senders.get(other)
-        and who.answers.get(one) == who.answers.get(other)
+        and not any(is_socket(event) or event["name"] in TERMINATION for event in (before, after))
+        and attribution.senders.get(one) == attribution.senders.get(other)
+        and attribution.replies_to.get(one) == attribution.replies_to.get(other)
     )
 
 
-def _told(connection: Connection, burst: list[int]) -> str:
+def _phrase(events: Sequence[Event]) -> str:
     """Return a few events in words."""
-    events: list[Event] = [connection.events[index] for index in burst]
     if all(event["kind"] == "tls" for event in events) and len(events) > 1:
-        hint = next((m[0] for event in events if (m := re.search(r"\(could be [^)]*\)", describe(event)))), "")
-        return f"TLS, {len(events)} records, {sum(event['length'] for event in events)} bytes {hint}".rstrip()
-    words = [phrase for event in events if not (phrase := stable(describe(event))).startswith("ParameterStatus")]
-    if len(words) > _WORDS:
-        words[_WORDS // 2 : -_WORDS // 2] = [f"{len(words) - _WORDS} more"]
-    return ", ".join(words) or describe(events[0])
+        guess = next((f" (could be {e['detail']['could_be']})" for e in events if "could_be" in e["detail"]), "")
+        return f"TLS, {len(events)} records, {sum(event['length'] for event in events)} bytes{guess}"
+    phrases = [phrase for e in events if not (phrase := stable(describe(e))).startswith("ParameterStatus")]
+    if len(phrases) > _NAMED:
+        phrases[_NAMED // 2 : -_NAMED // 2] = [f"{len(phrases) - _NAMED} more"]
+    return ", ".join(phrases) or describe(events[0])
