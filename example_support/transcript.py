@@ -157,7 +157,7 @@ _forks = 0
 
 
 def _count_fork() -> None:
-    global _forks
+    global _forks  # noqa: PLW0603 - a property of the process
     _forks += 1
 
 

@@ -83,10 +83,10 @@ def _alone(cells: Sequence[Cell]) -> float:
                 continue
             database = database_name(watchdog.token, number)
             observers[cell.server].create_database(database)
-            url = catalogue.drivers()[cell.driver].url(server, cell.transport, database)
+            url = catalogue.drivers()[cell.driver].url(cell.stack, cell.transport, server, database)
             began = time.monotonic()
             with subprocess.Popen(
-                [sys.executable, "-m", cell.module],
+                [sys.executable, "-m", catalogue.module(cell)],
                 cwd=catalogue.ROOT,
                 env={**environ, "DATABASE_URL": url},
                 stdin=subprocess.DEVNULL,

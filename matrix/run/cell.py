@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.catalogue import ROOT
+from matrix.catalogue import ROOT, module
 from matrix.process.execute import execute, start
 from matrix.records.run import Run
 from matrix.records.transcript import parse
@@ -83,8 +83,8 @@ def run_cell(
         log_began = server.log.stat().st_size if server.log else 0
         try:
             execution = execute(
-                [sys.executable, "-m", cell.module],
-                env={**env, "DATABASE_URL": driver.url(address, cell.transport, database)},
+                [sys.executable, "-m", module(cell)],
+                env={**env, "DATABASE_URL": driver.url(cell.stack, cell.transport, address, database)},
                 cwd=ROOT,
                 deadline=deadline,
                 groups=groups,

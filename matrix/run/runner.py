@@ -20,7 +20,7 @@ from matrix.catalogue import ROOT, Cell
 from matrix.catalogue.claims import Claim, claims, update
 from matrix.errors import MatrixError
 from matrix.process.execute import start
-from matrix.process.preloaded import Interpreters, modules, possible
+from matrix.process.preloaded import Interpreters, possible
 from matrix.process.watchdog import Watchdog
 from matrix.records import old_results as observations
 from matrix.records.outcomes import OUTCOMES, worst
@@ -104,7 +104,7 @@ def run(options: Options) -> Report:
     for driver in wanted.values():
         if installed(driver) is None:
             raise MatrixError(
-                f'{driver.distribution} is not installed in this environment; nox -s "matrix({driver.name})" makes one'
+                f'{driver.facts.distributions[0]} is not installed in this environment; nox -s "matrix({driver.name})" makes one'
             )
     claimed = {cell: claim for name in wanted for cell, claim in claims(name, reviewed=not options.update).items()}
     earlier = {name: observations.read(options.output / f"{name}.json") for name in wanted}
@@ -191,7 +191,7 @@ def _run_cells(
         """Return what starts a cell's example."""
         if options.fresh or not possible():
             return start
-        return interpreters.of(modules(cell.stack, drivers[cell.driver].import_name, cell.server)).start
+        return interpreters.of(catalogue.preload(cell.stack, cell.driver)).start
 
     def work(cell: Cell) -> None:
         if stopping.is_set():

@@ -30,8 +30,8 @@ def _ask(code: str) -> str | None:
 
 def installed(driver: Driver) -> str | None:
     """Return what is installed that provides a driver, as `distribution version`, None where nothing is."""
-    names = _distributions().get(driver.import_name, [])
-    for name in sorted(names, key=lambda name: name.lower() != driver.distribution.lower()):
+    names = _distributions().get(driver.facts.module, [])
+    for name in sorted(names, key=lambda name: name not in driver.facts.distributions):
         return f"{name} {_version(name)}"
     return None
 
@@ -59,7 +59,8 @@ def _machine() -> dict[str, str]:
 def versions(cell: Cell, driver: Driver, server: Server) -> dict[str, str]:
     """Return every version that matters to a cell, by what it is the version of."""
     found = {"driver": installed(driver) or "not installed"}
-    if driver.client_library and (library := _ask(driver.client_library)):
+    connection = f"drivers.{driver.name}.connection"
+    if library := _ask(f"import importlib; print(importlib.import_module({connection!r}).library(None) or '')"):
         found["client library"] = library
     if cell.stack != "bare":
         distribution = {"django": "Django", "sqlalchemy": "SQLAlchemy"}[cell.stack]
