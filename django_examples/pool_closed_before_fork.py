@@ -16,7 +16,7 @@ it connects with TLS. Hence `close_connections`, which waits until Linux shows t
 https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
 `init_thread_stop` in https://github.com/openssl/openssl/blob/master/crypto/initthread.c
 
-Drivers: psycopg
+Needs: pool
 
 Remedy for: pool_inherited, pool_closed_in_child
 """

@@ -10,7 +10,7 @@ The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.p
 `connection_class` on to the pool, the wrapper's `pool` and `close_pool()` are not documented (Django 5.2.19).
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
-Drivers: psycopg
+Needs: pool, descriptor
 
 Remedy for: pool_inherited, pool_closed_in_child
 """

@@ -1,27 +1,30 @@
-"""Settings of the Django project: everything about the database comes from `DATABASE_URL`."""
+"""Settings of the Django project: the database comes from `DATABASE_URL`, the backend from the driver's facts."""
 
-import os
-import sys
+import pkgutil
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
-url = urlsplit(os.environ.get("DATABASE_URL") or sys.exit("DATABASE_URL is not set, e.g. postgresql://..."))
-options: dict[str, Any] = dict(parse_qsl(url.query))
+from example_support.driver import url, use
 
-if url.scheme == "mysql+pymysql":
-    import pymysql
+driver = use("django")
+if "setup" in driver:
+    pkgutil.resolve_name(driver["setup"])()
 
-    # Django asks for `MySQLdb`; this is how PyMySQL's own documentation lets it stand in.
-    pymysql.install_as_MySQLdb()
-
-if "ssl_ca" in options:
-    options["ssl"] = {"ca": options.pop("ssl_ca")}
+query = dict(parse_qsl(url.query))
+host, port = query.pop("host", url.hostname), query.pop("port", url.port)
+options: dict[str, Any] = {}
+for name, value in query.items():
+    *tables, key = driver.get("options", {}).get(name, name).split(".")
+    table = options
+    for outer in tables:
+        table = table.setdefault(outer, {})
+    table[key] = value
 
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends." + ("mysql" if url.scheme.startswith("mysql") else "postgresql"),
-        "HOST": options.pop("host", None) or url.hostname or "",
-        "PORT": options.pop("port", None) or url.port or "",
+        "ENGINE": driver["engine"],
+        "HOST": host or "",
+        "PORT": port or "",
         "USER": unquote(url.username or ""),
         "PASSWORD": unquote(url.password or ""),
         "NAME": url.path.lstrip("/"),
@@ -30,9 +33,9 @@ DATABASES = {
         "CONN_MAX_AGE": None,
     }
 }
-if url.scheme.startswith("postgres"):
-    # The same database through Django's connection pool, which only PostgreSQL has. A pooled connection goes
-    # back at the end of a request, so Django refuses to have it outlive the request as well.
+if "pool" in driver.get("capabilities", ()):
+    # The same database through Django's own connection pool. A pooled connection goes back at the end of a request, so
+    # Django does not allow it to outlive the request as well.
     DATABASES["pooled"] = {
         **DATABASES["default"],
         "OPTIONS": {**options, "pool": {"min_size": 2, "max_size": 4}},

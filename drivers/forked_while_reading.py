@@ -13,10 +13,10 @@ Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 
 import multiprocessing
 
-from drivers.helper import connect, driver, prepare, read, wait_for
+from drivers.helper import SESSION_ID, connect, prepare, read, server_side_cursor, wait_for
 
 # Rows of 1024 bytes each, so that a row begins wherever a client's buffer ends.
-ROWS = f"id, {driver.SESSION_ID}, RPAD('', 1015 - LENGTH(CONCAT(id, {driver.SESSION_ID})), '.')"
+ROWS = f"id, {SESSION_ID}, RPAD('', 1015 - LENGTH(CONCAT(id, {SESSION_ID})), '.')"
 
 # The pattern.
 
@@ -30,7 +30,7 @@ def start_worker(work, *args):
 
 def all_orders(connection):
     """Yield all orders, too many to hold in memory at once."""
-    cursor = driver.server_side_cursor(connection)
+    cursor = server_side_cursor(connection)
     cursor.execute(f"SELECT {ROWS} FROM orders ORDER BY id")
     while rows := cursor.fetchmany(10):
         yield from rows

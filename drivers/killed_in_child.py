@@ -4,6 +4,7 @@ Hazard. A socket that is shut down (`shutdown(2)`) is shut down for every proces
 a descriptor (`close(2)`) concerns only the process that does it. No driver has a say: the parent has lost its session,
 and on the server the program seems to have vanished without a goodbye.
 
+Needs: descriptor
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
@@ -12,7 +13,7 @@ import multiprocessing
 import os
 import socket
 
-from drivers.helper import connect, driver, look_up, prepare, step, wait_for
+from drivers.helper import connect, descriptor, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -24,9 +25,9 @@ def start_worker(work, *args):
     return process
 
 
-def shut_down(descriptor):
+def shut_down(connection):
     """First thing in the worker: shut the inherited socket down, so that the driver cannot send a goodbye on it."""
-    with socket.socket(fileno=os.dup(descriptor)) as inherited:
+    with socket.socket(fileno=os.dup(descriptor(connection))) as inherited:
         inherited.shutdown(socket.SHUT_RDWR)
 
 
@@ -34,7 +35,7 @@ def shut_down(descriptor):
 
 
 def child(inherited):
-    step("shut down", shut_down, driver.descriptor(inherited))
+    step("shut down", shut_down, inherited)
     own = connect()
     look_up(own, 101)
 

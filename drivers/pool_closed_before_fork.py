@@ -13,7 +13,7 @@ connects with TLS. Hence `close_pool`, which waits until Linux shows the threads
 https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
 `init_thread_stop` in https://github.com/openssl/openssl/blob/master/crypto/initthread.c
 
-Drivers: psycopg
+Needs: psycopg_pool
 
 Remedy for: pool_inherited, pool_closed_in_child
 """

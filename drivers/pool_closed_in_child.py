@@ -9,7 +9,7 @@ The parent closes its pool before it leaves: where a process leaves while a thre
 cleans up under that thread, and the process may die by SIGSEGV. Seen once here, before the pool was closed.
 https://github.com/openssl/openssl/issues/6214
 
-Drivers: psycopg
+Needs: psycopg_pool
 
 Remedies: pool_discarded_in_child, pool_closed_before_fork
 """

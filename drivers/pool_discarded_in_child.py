@@ -5,7 +5,7 @@ null device; only then is the pool closed, or dropped. What psycopg says to end 
 nowhere, and the parent's pool keeps its sessions. The pool's `configure` callback tells of every connection
 as it is opened. The inherited pool itself is of no use in the child: its worker threads were not copied.
 
-Drivers: psycopg
+Needs: psycopg_pool, descriptor
 
 Remedy for: pool_inherited, pool_closed_in_child
 """

@@ -11,7 +11,7 @@ where the parent gets a third connection, the child waits for one until its time
 
 https://github.com/psycopg/psycopg/issues/395
 
-Drivers: psycopg
+Needs: psycopg_pool
 
 Remedies: pool_discarded_in_child, pool_closed_before_fork
 """

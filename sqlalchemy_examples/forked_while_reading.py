@@ -17,7 +17,7 @@ import multiprocessing
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import Session
 
-from sqlalchemy_examples.helper import DATABASE_URL, Order, prepare, read, server_session, wait_for
+from sqlalchemy_examples.helper import DATABASE_URL, SERVER_SESSION, Order, prepare, read, wait_for
 
 # The pattern.
 
@@ -31,10 +31,9 @@ def start_worker(work, *args):
 
 def all_orders(engine):
     """Yield all orders, too many to hold in memory at once."""
-    on_session = server_session(engine)
     # Rows of 1024 bytes each, so that a row begins wherever a client's buffer ends.
-    padding = func.rpad("", 1015 - func.length(func.concat(Order.id, on_session)), ".")
-    query = select(Order.id, on_session, padding).order_by(Order.id)
+    padding = func.rpad("", 1015 - func.length(func.concat(Order.id, SERVER_SESSION)), ".")
+    query = select(Order.id, SERVER_SESSION, padding).order_by(Order.id)
     with Session(engine) as session:
         yield from session.execute(query, execution_options={"yield_per": 10})
 

@@ -224,8 +224,9 @@ def run_in(database: str, each: Cell, server: Server, watchdog: Watchdog, relay:
     ours = ["strace", "-f", "-yy", "-ttt", "-x", "-s", "64", "-e", f"trace={CALLS}", "-e", "signal=none"]
     driver = catalogue.drivers()[each.driver]
     execution = execute(
-        [*ours, "-o", str(output), sys.executable, "-m", each.module],
-        env=cell.clean_environ(watchdog.environ()) | {"DATABASE_URL": driver.url(address, each.transport, database)},
+        [*ours, "-o", str(output), sys.executable, "-m", catalogue.module(each)],
+        env=cell.clean_environ(watchdog.environ())
+        | {"DATABASE_URL": driver.url(each.stack, each.transport, address, database)},
         cwd=ROOT,
         deadline=20,
         groups=watchdog,

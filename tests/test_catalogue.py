@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from urllib.parse import urlsplit
 
 import pytest
@@ -51,10 +52,10 @@ def test_a_glob_that_matches_nothing_says_what_is_possible(glob: str, words: lis
 
 @pytest.mark.parametrize("driver", drivers().values(), ids=lambda driver: driver.name)
 def test_a_driver_names_servers_that_exist_and_urls_that_carry_any_password(driver: Driver) -> None:
-    assert set(driver.servers) <= set(names())
+    assert set(driver.facts.servers) <= set(names())
     server = Server(
-        name=driver.servers[0],
-        product=driver.servers[0],
+        name=driver.facts.servers[0],
+        product=driver.facts.servers[0],
         protocol="any",
         version="1",
         series="1",
@@ -67,7 +68,7 @@ def test_a_driver_names_servers_that_exist_and_urls_that_carry_any_password(driv
         ca="/tmp/c&a.pem",
         log=None,
     )
-    for transport in TRANSPORTS:
-        url = urlsplit(driver.url(server, transport, "db"))
+    for stack, transport in itertools.product(driver.facts.stacks, TRANSPORTS):
+        url = urlsplit(driver.url(stack, transport, server, "db"))
         assert url.path == "/db"
         assert "p@" not in url.netloc.rpartition("@")[0]

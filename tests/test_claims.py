@@ -11,10 +11,17 @@ from matrix.catalogue.claims import UNREVIEWED, claims, reasons, update
 from matrix.errors import MatrixError
 
 DRIVER = """\
-distribution = "Some"
-import_name = "some"
+requires = ["some"]
+distributions = ["some"]
+module = "some"
+implementation = "python"
+protocol = "mysql"
 servers = ["mariadb"]
 schemes = ["some"]
+descriptor = "public"
+code = "args"
+page = {about = "", descriptor = ""}
+stacks = {bare = {}}
 [urls]
 tcp = "some://{host}"
 tls = "some://{host}"
@@ -41,6 +48,7 @@ def root(tmp_path: Path) -> Path:
     for folder in ("drivers/some", "django_examples", "sqlalchemy_examples", "matrix"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "drivers/some/driver.toml").write_text(DRIVER)
+    (tmp_path / "drivers/stack.toml").write_text('name = "bare"\ntitle = "no ORM"\norder = 1\n')
     (tmp_path / "drivers/closed.py").write_text('"""It closes.\n\nHazard. It does.\n\nRemedies: none_yet\n"""\n')
     (tmp_path / "matrix/reasons.toml").write_text(REASON)
     return tmp_path

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix import catalogue
 from matrix.catalogue import ROOT, STACKS, Cell, Example, cells, drivers, examples
 from matrix.catalogue.claims import claims
 from matrix.process.execute import execute
@@ -67,10 +68,10 @@ def test_an_example_runs_where_it_is_copied_to(
     look.create_database(database)
     try:
         execution = execute(
-            [sys.executable, "-m", cell.module],
+            [sys.executable, "-m", catalogue.module(cell)],
             env={
                 **clean_environ(watchdog.environ()),
-                "DATABASE_URL": drivers()[cell.driver].url(server, "tcp", database),
+                "DATABASE_URL": drivers()[cell.driver].url(cell.stack, "tcp", server, database),
             },
             cwd=tmp_path,
             deadline=8,

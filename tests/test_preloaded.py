@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matrix.catalogue import cells, drivers
+from matrix.catalogue import cells, drivers, preload
 from matrix.process.execute import Execution, Start, execute, start
-from matrix.process.preloaded import MARK, Interpreters, modules
+from matrix.process.preloaded import MARK, Interpreters
 from tests.test_execute import FAKES, NoGroups, alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
-PRELOADED = modules("bare", "decimal", "mariadb")
+PRELOADED = ("decimal", "multiprocessing.util", "signal")
 
 
 @pytest.fixture(scope="module")
@@ -151,18 +151,18 @@ def test_an_interpreter_ends_with_the_run_however_that_ends(tmp_path: Path) -> N
     assert not alive(pid)
 
 
-KINDS = sorted({(cell.stack, cell.driver, cell.server) for cell in cells()})
+KINDS = sorted({(cell.stack, cell.driver) for cell in cells()})
 
 
-@pytest.mark.parametrize(("stack", "driver", "server"), KINDS, ids=map("/".join, KINDS))
+@pytest.mark.parametrize(("stack", "driver"), KINDS, ids=map("/".join, KINDS))
 def test_a_copy_brings_its_own_driver_and_orm_and_nothing_else(
-    interpreters: Interpreters, stack: str, driver: str, server: str
+    interpreters: Interpreters, stack: str, driver: str
 ) -> None:
-    names = modules(stack, drivers()[driver].import_name, server)
+    names = preload(stack, driver)
     imported, descriptors, threads = run("names_its_modules", interpreters.of(names).start).output.splitlines()
     assert (descriptors, threads) == ("0 1 2", "1")
     seen = {name.partition(".")[0] for name in imported.split()}
-    imports = {each.import_name for each in drivers().values()}
-    assert seen & imports == {drivers()[driver].import_name}
+    imports = {each.facts.module for each in drivers().values()}
+    assert seen & imports == {drivers()[driver].facts.module}
     assert not seen & {"matrix", "drivers", "django_examples", "sqlalchemy_examples"}
     assert {"bare": "multiprocessing"}.get(stack, stack) in seen

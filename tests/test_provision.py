@@ -81,7 +81,7 @@ def project(tmp_path: Path) -> Path:
     """Return a project with one driver that is built."""
     (tmp_path / "drivers" / "some").mkdir(parents=True)
     (tmp_path / "drivers" / "some" / "driver.toml").write_text(
-        'distribution = "some-driver"\nimport_name = "some"\n'
+        'distributions = ["some-driver"]\nmodule = "some"\n'
         '[build]\nheaders = "libnone"\nwithout_compiler = "some-static"\n'
     )
     (tmp_path / "pyproject.toml").write_text('[dependency-groups]\nsome = ["some-driver~=1.0"]\n')

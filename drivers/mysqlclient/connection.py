@@ -1,4 +1,4 @@
-"""mysqlclient (`MySQLdb`): the calls of the DB-API examples that are this driver's own."""
+"""mysqlclient (`MySQLdb`): the calls that only this driver has."""
 
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote
@@ -6,17 +6,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 import MySQLdb
 import MySQLdb.cursors
 
-#: What a statement selects to learn on which server session it ran.
-SESSION_ID = "CONNECTION_ID()"
-#: What a statement selects to be answered only once nobody holds answers back, how they are held and released, and a
-#: query that counts the sessions whose answers are, and all others.
-HELD = "GET_LOCK(DATABASE(), 60) AND RELEASE_LOCK(DATABASE())"
-HOLD = "SELECT GET_LOCK(DATABASE(), 60)"
-RELEASE = "SELECT RELEASE_LOCK(DATABASE())"
-WAITING = """
-    SELECT COUNT(CASE WHEN state = 'User lock' THEN 1 END), COUNT(*) FROM information_schema.processlist
-    WHERE db = DATABASE() AND id <> CONNECTION_ID()"""
-#: The Python function that a thread is in while it waits for an answer, here or in what is called from here.
+#: The Python function, of the driver or called by it, that a thread is in while it waits for a reply.
 READING = "query"
 
 
@@ -56,10 +46,15 @@ def server_side_cursor(connection: MySQLdb.Connection) -> MySQLdb.cursors.SSCurs
     return connection.cursor(MySQLdb.cursors.SSCursor)
 
 
-def transport(cursor: Any) -> str:
-    """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
-    cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-    if cursor.fetchone()[1]:
-        return "tls"
-    cursor.execute("SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()")
-    return "tcp" if ":" in cursor.fetchone()[0] else "unix"
+def implementation(connection: MySQLdb.Connection) -> str:
+    """Return how the driver is built: a C extension is all there is."""
+    return "c"
+
+
+def library(connection: MySQLdb.Connection) -> str | None:
+    """Return name and version of the C library underneath.
+
+    Versions of MariaDB's Connector/C begin with 3, those of libmysqlclient with that of the MySQL release, from 5.
+    """
+    version = MySQLdb.get_client_info()
+    return f"{'MariaDB Connector/C' if version.startswith('3.') else 'libmysqlclient'} {version}"

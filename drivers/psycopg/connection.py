@@ -1,21 +1,10 @@
-"""psycopg 3: the calls of the DB-API examples that are this driver's own."""
+"""psycopg 3: the calls that only this driver has."""
 
-from typing import Any
 from urllib.parse import SplitResult
 
 import psycopg
 
-#: What a statement selects to learn on which server session it ran.
-SESSION_ID = "pg_backend_pid()"
-#: What a statement selects to be answered only once nobody holds answers back, how they are held and released, and a
-#: query that counts the sessions whose answers are, and all others.
-HELD = "pg_advisory_xact_lock(1)"
-HOLD = "SELECT pg_advisory_lock(1)"
-RELEASE = "SELECT pg_advisory_unlock(1)"
-WAITING = """
-    SELECT COUNT(*) FILTER (WHERE wait_event = 'advisory'), COUNT(*) FROM pg_stat_activity
-    WHERE datname = current_catalog AND pid <> pg_backend_pid()"""
-#: The Python function that a thread is in while it waits for an answer, here or in what is called from here.
+#: The Python function, of the driver or called by it, that a thread is in while it waits for a reply.
 READING = "wait"
 
 
@@ -40,12 +29,16 @@ def transaction_state(connection: psycopg.Connection) -> str:
 
 
 def server_side_cursor(connection: psycopg.Connection) -> psycopg.ServerCursor:
-    """Return a cursor whose rows stay on the server until they are fetched; it wants a transaction."""
+    """Return a cursor whose rows stay on the server until they are fetched; it needs a transaction."""
     return connection.cursor(name="orders")
 
 
-def transport(cursor: Any) -> str:
-    """Return how this session reaches the server, as the server says: `tcp`, `tls` or `unix`."""
-    cursor.execute("SELECT ssl, inet_server_addr() FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-    encrypted, address = cursor.fetchone()
-    return "tls" if encrypted else "tcp" if address else "unix"
+def implementation(connection: psycopg.Connection) -> str:
+    """Return how psycopg reaches libpq: `binary` (its wheel, with a libpq of its own), `c`, or `python` (ctypes)."""
+    return psycopg.pq.__impl__
+
+
+def library(connection: psycopg.Connection) -> str | None:
+    """Return name and version of the C library underneath."""
+    version = psycopg.pq.version()
+    return f"libpq {version // 10000}.{version % 10000}"

@@ -1,4 +1,4 @@
-"""Finds stacks, examples, drivers and cells on disk; only the three stacks' folders are a list kept by hand."""
+"""Finds stacks, drivers, examples and cells on disk: nothing here is listed by hand."""
 
 from __future__ import annotations
 
@@ -6,68 +6,50 @@ import ast
 import difflib
 import functools
 import re
-import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import jsonschema
-
 from matrix.errors import MatrixError
+from matrix.records.facts import TRANSPORTS, DriverFacts, StackFacts, Transport
+from matrix.records.observation import Coordinates
+from matrix.records.reading import ROOT, read_toml
+from matrix.servers import product_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from matrix.servers import Server
 
-ROOT = Path(__file__).resolve().parents[2]
-#: The stacks and their folders, in the order in which tables show them.
-STACKS = {"bare": "drivers", "django": "django_examples", "sqlalchemy": "sqlalchemy_examples"}
-TRANSPORTS = ("tcp", "tls", "unix")
-#: Modules in the example folders that are no examples.
-_NOT_EXAMPLES = {"__init__", "helper", "settings", "models"}
+#: A cell is known by where it is in the matrix.
+Cell = Coordinates
+#: The standard library's modules that `example_support` imports, and those that it imports only later.
+_STANDARD = ("datetime", "multiprocessing.popen_fork", "multiprocessing.util", "pathlib", "signal", "tomllib")
 
-_DRIVER_SCHEMA = {
-    "type": "object",
-    "required": ["distribution", "import_name", "servers", "schemes", "urls"],
-    "additionalProperties": False,
-    "properties": {
-        "requires": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        "distribution": {"type": "string"},
-        "import_name": {"type": "string"},
-        "servers": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        "schemes": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        "urls": {
-            "type": "object",
-            "required": list(TRANSPORTS),
-            "additionalProperties": False,
-            "properties": {name: {"type": "string"} for name in TRANSPORTS},
-        },
-        "client_library": {"type": "string"},
-        "build": {"type": "object"},
-        "page": {"type": "object"},
-    },
-}
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack: a folder of examples with a `stack.toml`."""
+
+    folder: str
+    facts: StackFacts
+
+    @property
+    def not_examples(self) -> frozenset[str]:
+        """The folder's modules that are no examples."""
+        return frozenset({"__init__", "helper", *(Path(name).stem for name in self.facts.project)})
 
 
 @dataclass(frozen=True)
 class Driver:
-    """A driver's facts, from `drivers/<name>/driver.toml`.
-
-    `client_library` is Python that prints the name and version of the C library underneath, None where there is none.
-    """
+    """A driver: a folder under `drivers/` with a `driver.toml`."""
 
     name: str
-    distribution: str
-    import_name: str
-    servers: tuple[str, ...]
-    urls: dict[str, str]
-    client_library: str | None
-    page: dict[str, Any]
+    facts: DriverFacts
 
-    def url(self, server: Server, transport: str, database: str) -> str:
+    def url(self, stack: str, transport: Transport, server: Server, database: str) -> str:
         """Return the DATABASE_URL of a database on a running server."""
         values = {
             "user": server.user,
@@ -78,84 +60,89 @@ class Driver:
             "socket": server.socket or "",
             "ca": server.ca or "",
         }
-        return self.urls[transport].format_map({name: quote(value, safe="") for name, value in values.items()})
+        urls = self.facts.urls | self.facts.stacks[stack].urls
+        return urls[transport].format_map({name: quote(value, safe="") for name, value in values.items()})
 
 
 @dataclass(frozen=True)
 class Example:
     """An example in one stack: the module and what its docstring says of it.
 
-    `kind` is `hazard` or `remedy`; `counterparts` are the remedies of a hazard, or the hazards of a remedy;
-    `drivers` are the only drivers it has a meaning for, None for all. `problem` says what its docstring lacks.
+    `path` is the file, from the repository's root. `kind` is `hazard` or `remedy`; `counterparts` are the remedies of a
+    hazard, or the hazards of a remedy; `needs` are the capabilities that a driver must have. `problem` says what its
+    docstring lacks.
     """
 
     stack: str
     name: str
+    path: Path
     title: str
     body: str
     kind: str
     counterparts: tuple[str, ...]
-    drivers: tuple[str, ...] | None
+    needs: tuple[str, ...]
     problem: str | None = None
 
     @property
     def module(self) -> str:
         """What `python -m` runs."""
-        return f"{STACKS[self.stack]}.{self.name}"
-
-    @property
-    def path(self) -> Path:
-        """The file, from the repository's root."""
-        return Path(STACKS[self.stack]) / f"{self.name}.py"
+        return ".".join(self.path.with_suffix("").parts)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One experiment: an example of a stack, with one driver, against one server, over one transport."""
+@functools.cache
+def stacks(root: Path = ROOT) -> dict[str, Stack]:
+    """Return every stack by name, in the order of tables; raise MatrixError where a `stack.toml` is malformed."""
+    found = [Stack(path.parent.name, read_toml(path, StackFacts)) for path in sorted(root.glob("*/stack.toml"))]
+    named: dict[str, Stack] = {}
+    for stack in sorted(found, key=lambda stack: stack.facts.order):
+        if other := named.get(stack.facts.name):
+            raise MatrixError(f"{other.folder} and {stack.folder} both name their stack {stack.facts.name!r}")
+        named[stack.facts.name] = stack
+    return named
 
-    stack: str
-    example: str
-    driver: str
-    server: str
-    transport: str
 
-    @property
-    def id(self) -> str:
-        """`<stack>/<example>/<driver>/<server>/<transport>`."""
-        return f"{self.stack}/{self.example}/{self.driver}/{self.server}/{self.transport}"
-
-    @property
-    def module(self) -> str:
-        """What `python -m` runs."""
-        return f"{STACKS[self.stack]}.{self.example}"
+#: The stacks and their folders, in the order in which tables show them.
+STACKS = {name: stack.folder for name, stack in stacks().items()}
 
 
 @functools.cache
 def drivers(root: Path = ROOT) -> dict[str, Driver]:
-    """Return every driver that has a folder, by name; raise MatrixError where its facts are malformed."""
-    found = {}
+    """Return every driver by name.
+
+    Raises MatrixError where a `driver.toml` is malformed, names a stack that is not there, or claims a scheme that
+    another one claims.
+    """
+    found: dict[str, Driver] = {}
+    claimed: dict[str, str] = {}
     for path in sorted((root / "drivers").glob("*/driver.toml")):
-        facts = read_toml(path, _DRIVER_SCHEMA)
-        found[path.parent.name] = Driver(
-            name=path.parent.name,
-            distribution=facts["distribution"],
-            import_name=facts["import_name"],
-            servers=tuple(facts["servers"]),
-            urls=facts["urls"],
-            client_library=facts.get("client_library"),
-            page=facts.get("page", {}),
-        )
+        name, facts = path.parent.name, read_toml(path, DriverFacts)
+        for stack in facts.stacks.keys() - stacks(root).keys():
+            raise MatrixError(f"drivers/{name}/driver.toml: there is no stack {stack!r}{_hint(stack, stacks(root))}")
+        for scheme in facts.schemes:
+            if other := claimed.get(scheme):
+                raise MatrixError(
+                    f"{other} and {name} both claim the scheme {scheme!r} in their driver.toml; a DATABASE_URL has to"
+                    " name one driver"
+                )
+            claimed[scheme] = name
+        found[name] = Driver(name, facts)
     return found
 
 
 @functools.cache
 def examples(root: Path = ROOT) -> dict[tuple[str, str], Example]:
-    """Return every example by stack and name."""
+    """Return every example by stack and name; raise MatrixError where one needs what no driver has in its stack."""
     found = {}
-    for stack, folder in STACKS.items():
-        for path in sorted((root / folder).glob("*.py")):
-            if path.stem not in _NOT_EXAMPLES and not path.stem.startswith("_"):
-                found[stack, path.stem] = _example(stack, path, root)
+    for name, stack in stacks(root).items():
+        known = set().union(*(driver.facts.capabilities(name) for driver in drivers(root).values()))
+        for path in sorted((root / stack.folder).glob("*.py")):
+            if path.stem in stack.not_examples or path.stem.startswith("_"):
+                continue
+            example = _example(name, path, root)
+            for need in example.needs:
+                if need not in known:
+                    raise MatrixError(f"{example.path}: no driver has {need!r} in {name}{_hint(need, known)}")
+            found[name, path.stem] = example
     return found
 
 
@@ -164,24 +151,22 @@ def _example(stack: str, path: Path, root: Path) -> Example:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     title, _, body = docstring.partition("\n\n")
     kind = re.search(r"^(Hazard|Remedy)\.", body, re.MULTILINE)
-    fields = {name: _names(body, name) for name in ("Remedies", "Remedy for", "Drivers")}
-    only = fields["Drivers"]
+    fields = {name: _names(body, name) for name in ("Remedies", "Remedy for", "Needs")}
     problem = None
     if not title.strip() or kind is None:
         problem = (
             "the docstring must open with one sentence and have a paragraph that begins with `Hazard.` or `Remedy.`"
         )
-    elif unknown := set(only) - set(drivers(root)):
-        problem = f"unknown driver {', '.join(sorted(unknown))}; there are {', '.join(drivers(root))}"
-    prose = re.sub(r"^(Remedies|Remedy for|Drivers):[^\n]*(?:\n(?!\n)[^\n]+)*$", "", body, flags=re.MULTILINE)
+    prose = re.sub(r"^(Remedies|Remedy for|Needs):[^\n]*(?:\n(?!\n)[^\n]+)*$", "", body, flags=re.MULTILINE)
     return Example(
         stack=stack,
         name=path.stem,
+        path=where,
         title=" ".join(title.split()),
         body=prose.strip(),
         kind=kind[1].lower() if kind else "",
         counterparts=tuple(fields["Remedies"] or fields["Remedy for"]),
-        drivers=tuple(only) or None,
+        needs=tuple(fields["Needs"]),
         problem=f"{where}: {problem}" if problem else None,
     )
 
@@ -192,16 +177,33 @@ def _names(body: str, field: str) -> list[str]:
 
 
 @functools.cache
-def cells(root: Path = ROOT) -> tuple[Cell, ...]:
-    """Return every cell, in the order of the tables: by stack, example, driver, server and transport."""
+def cells(root: Path = ROOT, servers: tuple[str, ...] | None = None) -> tuple[Cell, ...]:
+    """Return every cell, in the order of tables: by stack, example, driver, server and transport.
+
+    A driver has cells on the servers named, as far as it is run against their products; without `servers`, on the
+    default server of each of its products. Raises MatrixError where there is no such server.
+    """
+    products = {name: product_of(name) for name in servers} if servers is not None else None
     return tuple(
         Cell(stack, name, driver.name, server, transport)
         for (stack, name), example in examples(root).items()
         for driver in drivers(root).values()
-        if example.drivers is None or driver.name in example.drivers
-        for server in driver.servers
+        if stack in driver.facts.stacks and driver.facts.capabilities(stack) >= set(example.needs)
+        for server in (driver.facts.servers if products is None else products)
+        if products is None or products[server] in driver.facts.servers
         for transport in TRANSPORTS
     )
+
+
+def module(cell: Cell, root: Path = ROOT) -> str:
+    """Return what `python -m` runs for a cell."""
+    return f"{stacks(root)[cell.stack].folder}.{cell.example}"
+
+
+def preload(stack: str, driver: str, root: Path = ROOT) -> tuple[str, ...]:
+    """Return what the examples of a stack import with a driver, in that order, nothing of this repository's."""
+    facts = drivers(root)[driver].facts
+    return (*_STANDARD, facts.module, *stacks(root)[stack].facts.preload, *facts.stacks[stack].preload)
 
 
 def select(globs: Sequence[str], among: Iterable[Cell]) -> list[Cell]:
@@ -234,31 +236,12 @@ def _nearest(pattern: Sequence[str], among: Sequence[Cell]) -> str:
     for index, part in enumerate(pattern):
         values = list(dict.fromkeys(cell.id.split("/")[index] for cell in among))
         if not any(fnmatchcase(value, part) for value in values):
-            near = difflib.get_close_matches(part, values, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            return f"No {_PARTS[index].strip('<>')} is called {part!r}{hint} There are: {', '.join(values)}"
+            return f"No {_PARTS[index].strip('<>')} is called {part!r}{_hint(part, values)}"
     return "Each of its parts exists, but not together; --list shows the cells"
 
 
-def read_toml(path: Path, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a TOML file's data; raise MatrixError, with file and line, where it does not fit the schema."""
-    where = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise MatrixError(f"{where}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MatrixError(f"{where}: not TOML: {error}") from None
-    problem = next(iter(jsonschema.Draft202012Validator(schema).iter_errors(data)), None)
-    if problem is not None:
-        place = [str(part) for part in problem.absolute_path]
-        line = line_of(text, place[0] if place else "")
-        raise MatrixError(f"{where}, line {line}: {'.'.join(place) + ': ' if place else ''}{problem.message}")
-    return data
-
-
-def line_of(text: str, name: str) -> int:
-    """Return the line of a TOML text on which a table or key of this name stands, 1 where there is none."""
-    pattern = re.compile(rf'^\[*\s*"?{re.escape(name)}"?[\].\s=]')
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+def _hint(name: str, known: Iterable[str]) -> str:
+    """Return what follows an unknown name: the nearest that is known, and all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" * bool(near) + f" There are: {', '.join(sorted(known)) or 'none'}"

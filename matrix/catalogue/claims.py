@@ -6,10 +6,12 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from matrix.catalogue import ROOT, TRANSPORTS, Cell, cells, line_of, read_toml
+from matrix.catalogue import ROOT, TRANSPORTS, Cell, cells
+from matrix.catalogue.schema import read_toml
 from matrix.errors import MatrixError
 from matrix.files import write_text
 from matrix.records.outcomes import OUTCOMES
+from matrix.records.reading import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -146,7 +146,7 @@ def _driver(facts: Facts, name: str | None) -> str | None:
     if name is None:
         return None
     for driver in facts.drivers.values():
-        if name.lower() in (driver.name, driver.distribution.lower(), driver.import_name.lower()):
+        if name.lower() in (driver.name, driver.facts.distributions[0].lower(), driver.facts.module.lower()):
             return driver.name
     raise MatrixError(f"there is no driver {name!r}; there are {', '.join(facts.drivers)}")
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from matrix.catalogue import STACKS, TRANSPORTS
 from matrix.pages import choice, symptoms, tables, timeline
 from matrix.pages.facts import describe, outcomes
-from matrix.pages.prose import page_facts
 from matrix.pages.source import pattern
 from matrix.pages.statements import test
 
@@ -182,11 +181,11 @@ def about_driver(facts: Facts, name: str) -> dict[str, Any]:
     sources: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for reason, table in facts.reasons.items():
         for source in table.get("sources", []):
-            if source["package"].lower() == driver.distribution.lower():
+            if source["package"].lower() == driver.facts.distributions[0].lower():
                 sources.setdefault(source["url"], []).append((reason, source))
     return {
         "driver": driver,
-        "about": page_facts(facts.root / "drivers" / name / "driver.toml", driver.page),
+        "about": driver.facts.page,
         "sections": sections,
         "differing": [
             (

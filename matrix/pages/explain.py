@@ -92,7 +92,7 @@ def _unknown(known: Sequence[Symptom], message: str) -> str:
 def _driver(facts: Facts, text: str) -> str | None:
     """Return the driver whose module a text names."""
     for name, driver in facts.drivers.items():
-        if re.search(rf"(?<!\w){re.escape(driver.import_name)}(?=[./'\"]|\b)(?!\d)", text):
+        if re.search(rf"(?<!\w){re.escape(driver.facts.module)}(?=[./'\"]|\b)(?!\d)", text):
             return name
     return None
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matrix.catalogue import read_toml
+from matrix.catalogue.schema import read_toml
 from matrix.errors import MatrixError
 from matrix.records.outcomes import OUTCOMES
 
@@ -109,13 +109,6 @@ _SCHEMAS = {
     "glossary": _list_of("word", _object(["word", "meaning"], word=_TEXT, meaning=_TEXT)),
 }
 #: The `[page]` table of a driver's driver.toml.
-_PAGE = _object(
-    ["says", "descriptor"],
-    about=_TEXT,
-    links=_LINKS,
-    says={"type": "array", "items": _object(["text", "url"], text=_TEXT, url=_URL)},
-    descriptor=_TEXT,
-)
 
 
 @dataclass(frozen=True)
@@ -142,13 +135,6 @@ def read_prose(root: Path) -> Prose:
         _check_patterns(path, tables[name])
     texts = {path.stem: path.read_text(encoding="utf-8").strip() for path in sorted(folder.glob("*.md"))}
     return Prose(tables, texts)
-
-
-def page_facts(path: Path, page: dict[str, Any]) -> dict[str, Any]:
-    """Return the `[page]` table of a driver.toml, checked; raise MatrixError where it is malformed."""
-    if page:
-        read_toml(path, {"type": "object", "properties": {"page": _PAGE}})
-    return {"about": "", "links": {}, "says": [], "descriptor": ""} | page
 
 
 def _check_patterns(path: Path, tables: list[dict[str, Any]]) -> None:

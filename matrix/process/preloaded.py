@@ -44,34 +44,6 @@ MARK = "MATRIX_CELL"
 #: Bytes of a request at most: what a socket's buffer takes without anybody raising it.
 _REQUEST = 1 << 17
 
-#: What all helpers import of the standard library, beside what this file imports.
-_STANDARD = ("datetime", "multiprocessing.popen_fork", "multiprocessing.util", "pathlib", "signal", "tomllib")
-#: What an ORM imports when it is first used. Nothing that imports a driver by itself: Django's backend for MySQL takes
-#: whatever `MySQLdb` is there when it is imported, and which one that is, is for the example's settings to say.
-_STACK = {
-    "bare": (),
-    "django": (
-        "django.core.management.commands.migrate",
-        "django.db.backends.base.base",
-        "django.db.models",
-        "django.views.debug",
-    ),
-    "sqlalchemy": ("sqlalchemy.orm",),
-}
-_DIALECT = {
-    "sqlalchemy": {
-        "mariadb": "sqlalchemy.dialects.mysql",
-        "mysql": "sqlalchemy.dialects.mysql",
-        "postgresql": "sqlalchemy.dialects.postgresql",
-    },
-}
-
-
-def modules(stack: str, driver: str, server: str) -> tuple[str, ...]:
-    """Return what to import for a stack's examples, in the order in which they would: `driver` is its import name."""
-    dialect = _DIALECT.get(stack, {}).get(server)
-    return (*_STANDARD, driver, *_STACK.get(stack, ()), *([dialect] if dialect else []))
-
 
 def possible() -> bool:
     """Whether this system lets the run adopt what an interpreter forks."""

@@ -113,8 +113,8 @@ class _Builder:
     def __init__(
         self, facts: dict[str, Any], group: list[str], python: Path, report: Callable[[str], None], watchdog: Watchdog
     ) -> None:
-        self._distribution: str = facts["distribution"]
-        self._module: str = facts["import_name"]
+        self._distribution: str = facts["distributions"][0]
+        self._module: str = facts["module"]
         self._headers: str = facts["build"]["headers"]
         self._instead: str = facts["build"]["without_compiler"]
         self._python = python

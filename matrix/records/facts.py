@@ -39,31 +39,22 @@ class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     requires: tuple[str, ...]
 
 
-class DjangoFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How Django uses the driver.
+class Use(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a driver is used in one stack.
 
-    `engine` is the backend. `options` says under which name an option of the URL goes into OPTIONS: a dotted name is
-    nested, `ssl.ca` is `{"ssl": {"ca": ...}}`. `setup` (`module:function`) is called before Django is set up.
-    `capabilities` are what examples may need beside the driver's own.
+    `capabilities` are what examples may need (`Needs:`) beside what the driver has in every stack. `preload` are
+    modules that a preloaded interpreter imports beside the driver's own and the stack's. `setup` (`module:function`) is
+    called before the ORM is set up. `urls` overrides the driver's own. For Django, `engine` is the backend, and
+    `options` says under which name an option of the URL goes into OPTIONS: a dotted name is nested, `ssl.ca` is
+    `{"ssl": {"ca": ...}}`.
     """
 
-    engine: str
-    options: dict[str, str] = {}
+    capabilities: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
     setup: Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:\w+$")] | None = None
-    capabilities: tuple[str, ...] = ()
-
-
-class SQLAlchemyFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How SQLAlchemy uses the driver: the URL's scheme names the dialect. See DjangoFacts for `capabilities`."""
-
-    dialect: str
-    capabilities: tuple[str, ...] = ()
-
-
-class BareFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the driver offers by itself, for examples that need it. See DjangoFacts for `capabilities`."""
-
-    capabilities: tuple[str, ...] = ()
+    urls: dict[Transport, str] = {}
+    engine: str | None = None
+    options: dict[str, str] = {}
 
 
 class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,9 +63,11 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `requires` are the requirements that install it, with the range of versions that the claims hold for; `nox -s
     lock` pins them. `distributions` are the names under which the package index has it, the usual one first.
     `module` is the top-level package of its connections, `implementation` what its `connection.py` must report (see
-    `Identity`). `protocol` names what it speaks, `servers` the products that it is run against. A stack that has no
-    table is not run. `urls` says how DATABASE_URL is spelled for each transport. `code` is how its exceptions carry
-    the error code: the name of an attribute, or `args` for an integer in the first argument.
+    `Identity`). `protocol` names what it speaks, `servers` the products that it is run against. `schemes` are those of
+    the DATABASE_URLs that name it, `urls` says how DATABASE_URL is spelled for each transport. `code` is how its
+    exceptions carry the error code: the name of an attribute, or `args` for an integer in the first argument.
+    `descriptor` is how a connection's descriptor is reached: by a `public` method, a `private` attribute, or not at all
+    (`none`). `stacks` has a table for each stack that the driver is run in.
     """
 
     requires: tuple[str, ...]
@@ -87,27 +80,33 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     descriptor: Literal["public", "private", "none"]
     code: str
     urls: dict[Transport, str]
+    stacks: dict[str, Use]
     page: DriverPage
-    bare: BareFacts | None = None
-    django: DjangoFacts | None = None
-    sqlalchemy: SQLAlchemyFacts | None = None
     build: Build | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError where a list is empty or a transport has no URL."""
-        for name in ("requires", "distributions", "servers", "schemes"):
+        for name in ("requires", "distributions", "servers", "schemes", "stacks"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is empty")
         if missing := [transport for transport in TRANSPORTS if transport not in self.urls]:
             raise ValueError(f"`urls` has no `{missing[0]}`")
 
+    def capabilities(self, stack: str) -> set[str]:
+        """Return what examples of a stack may need and the driver has there; nothing where it is not run."""
+        if stack not in self.stacks:
+            return set()
+        return {*self.stacks[stack].capabilities, *([] if self.descriptor == "none" else ["descriptor"])}
+
 
 class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stack, from `stack.toml` in the folder of its examples.
 
-    `order` is its place in tables. `requires` are the requirements of its ORM, with the range of versions that the
-    claims hold for; `nox -s lock` pins them in each driver's environment. `distribution` is the ORM's name on the
-    package index. `preload` are modules that the interpreter of its examples imports before it forks.
+    `name` is the first part of its cells' ids, `title` what pages call it, `order` its place in tables. `requires` are
+    the requirements of its ORM, with the range of versions that the claims hold for; `nox -s lock` pins them in each
+    driver's environment. `distribution` is the ORM's name on the package index. `project` are files of the folder that
+    are no examples and that examples need, the helper left out. `preload` are modules that the interpreter of its
+    examples imports before it forks: nothing that imports a driver by itself.
     """
 
     name: str
@@ -115,4 +114,5 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     order: int
     requires: tuple[str, ...] = ()
     distribution: str | None = None
+    project: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()

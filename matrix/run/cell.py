@@ -142,7 +142,7 @@ def run_cell(subject: Subject, around: Surroundings, observer: Observer, *, data
             began=began,
             ended=ended,
             connections=connections,
-            log_lines=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
+            said=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
             views=views.seen,
             counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )

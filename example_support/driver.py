@@ -1,0 +1,62 @@
+"""The driver that `DATABASE_URL` names by its scheme, as its folder under `drivers/` describes it."""
+
+import difflib
+import importlib
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+url = urlsplit(os.environ.get("DATABASE_URL") or sys.exit("DATABASE_URL is not set, e.g. postgresql://..."))
+
+
+def _find() -> tuple[str, dict[str, Any]]:
+    """Return the name and the facts of the driver whose `driver.toml` claims the URL's scheme."""
+    claimed: dict[str, dict[str, Any]] = {}
+    schemes: list[str] = []
+    for path in sorted((Path(__file__).parents[1] / "drivers").glob("*/driver.toml")):
+        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+        schemes += facts["schemes"]
+        if url.scheme in facts["schemes"]:
+            claimed[path.parent.name] = facts
+    if len(claimed) > 1:
+        sys.exit(f"{' and '.join(claimed)} both claim DATABASE_URLs that begin with {url.scheme}://")
+    if not claimed:
+        nearest = difflib.get_close_matches(url.scheme, schemes, n=1, cutoff=0)
+        sys.exit(
+            f"no driver here takes DATABASE_URLs that begin with {url.scheme}://"
+            + (f"; did you mean {nearest[0]}://?" if nearest else "")
+        )
+    return claimed.popitem()
+
+
+name, facts = _find()
+#: The driver's `connection.py`: `connect`, `session_id`, `descriptor` and what else examples need of it.
+connection: Any = importlib.import_module(f"drivers.{name}.connection")
+#: The module of `example_support.protocols` for the protocol that the driver speaks.
+protocol: Any = importlib.import_module(f"{__package__}.protocols.{facts['protocol']}")
+
+
+def use(stack: str) -> dict[str, Any]:
+    """Return what the driver's facts say about its use in a stack; exit if they say that it has none there."""
+    if stack not in facts["stacks"]:
+        sys.exit(f"{name} is not used in the stack {stack}; its driver.toml has {', '.join(facts['stacks'])}")
+    return facts["stacks"][stack]
+
+
+def error_code(error: BaseException) -> str | None:
+    """Return the code that an exception carries, None if it has none or 0.
+
+    An `OSError` carries it in `errno`, an exception of the driver where `code` in its facts says.
+    """
+    code = None
+    if isinstance(error, OSError):
+        code = error.errno
+    elif facts["module"] in {kind.__module__.partition(".")[0] for kind in type(error).__mro__}:
+        if facts["code"] != "args":
+            code = getattr(error, facts["code"], None)
+        elif error.args and isinstance(error.args[0], int):
+            code = error.args[0]
+    return str(code) if code else None

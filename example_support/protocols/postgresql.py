@@ -1,0 +1,19 @@
+"""PostgreSQL."""
+
+from collections.abc import Callable
+from typing import Any
+
+SESSION_ID = "pg_backend_pid()"
+HELD = "pg_advisory_xact_lock(1)"
+HOLD = "SELECT pg_advisory_lock(1)"
+RELEASE = "SELECT pg_advisory_unlock(1)"
+WAITING = """
+    SELECT COUNT(*) FILTER (WHERE wait_event = 'advisory'), COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_catalog AND pid <> pg_backend_pid()"""
+VERSION = "SHOW server_version"
+
+
+def transport(query: Callable[[str], Any]) -> str:
+    """Return how this session reaches the server, as the server reports it: `tcp`, `tls` or `unix`."""
+    encrypted, address = query("SELECT ssl, inet_server_addr() FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    return "tls" if encrypted else "tcp" if address else "unix"

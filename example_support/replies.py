@@ -1,0 +1,55 @@
+"""Holds back the server's replies to some queries, so that a fork can be placed in the middle of one."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .driver import protocol
+from .transcript import step
+
+
+class Holder:
+    """A connection of its own that has the server hold back replies to queries that select `protocol.HELD`.
+
+    `query` runs a query on the connection and returns its only row.
+    """
+
+    def __init__(self, query: Callable[[str], Any]) -> None:
+        self.query = query
+        query(protocol.HOLD)
+
+    def sessions(self) -> tuple[int, int]:
+        """Return how many sessions' replies are held, and how many other sessions there are."""
+        held, others = self.query(protocol.WAITING)
+        return held, others
+
+
+def hold_answers(connect: Callable[[], Callable[[str], Any]]) -> Holder:
+    """Have the server hold back its replies to `held` queries, on a connection that `connect` opens."""
+    return step("hold answers", lambda: Holder(connect()))
+
+
+def wait_until_asked(holder: Holder) -> None:
+    """Wait until the reply to a query is held."""
+
+    def watch() -> None:
+        while not holder.sessions()[0]:
+            time.sleep(0.01)
+
+    step("watch", watch)
+
+
+def release_answer(holder: Holder) -> None:
+    """Release one held reply, as soon as there is one; if no other session is left, stop holding replies back."""
+
+    def release() -> None:
+        held, others = holder.sessions()
+        while others and not held:
+            time.sleep(0.01)
+            held, others = holder.sessions()
+        holder.query(protocol.RELEASE)
+        if held:
+            # By now the session that waited for the lock has got it and given it back.
+            holder.query(protocol.HOLD)
+
+    step("release answer", release)
