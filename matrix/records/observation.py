@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from matrix.records.facts import Transport
 from matrix.records.outcomes import Outcome
 from matrix.records.steps import Step
 
@@ -21,7 +22,7 @@ class Coordinates(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields
     example: str
     driver: str
     server: str
-    transport: str
+    transport: Transport
 
     @property
     def id(self) -> str:

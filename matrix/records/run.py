@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matrix.records.server import LogLine, Session
     from matrix.records.steps import Step
-    from matrix.records.transcript import Line
     from matrix.records.wire import Connection
 
 
@@ -25,7 +24,6 @@ class Run:
     matter, and when; `counters` by how much the server's counts of badly ended connections grew.
     """
 
-    lines: list[Line] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     timed_out: bool = False
     signal: str | None = None

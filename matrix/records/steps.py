@@ -125,7 +125,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     distribution: str
     version: str
     implementation: str
-    library: str | None
+    library: str | None = None
     server: str
     stack: str
 

@@ -90,7 +90,7 @@ def _alone(cells: Sequence[Coordinates], options: Options) -> float:
             began = time.monotonic()
             with subprocess.Popen(
                 [options.python(cell.driver), "-m", catalogue.module(cell)],
-                cwd=catalogue.ROOT,
+                cwd=options.root,
                 env={**environ, "DATABASE_URL": url},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from matrix.catalogue import Driver, Stack
     from matrix.process.execute import Execution, Groups, Start
+    from matrix.records.facts import Transport
     from matrix.records.observation import Coordinates
     from matrix.records.steps import Identity, Step
     from matrix.records.wire import Connection
@@ -87,7 +88,7 @@ class Result:
     identity: Identity
 
 
-def obstacle(transport: str, server: Server) -> str | None:
+def obstacle(transport: Transport, server: Server) -> str | None:
     """Say in one sentence why a transport cannot be used on a server, None if it can."""
     if transport == "tls" and server.ca is None:
         return f"the {server.name} server offers no TLS that could be verified; name its CA in the URL (?ca=FILE)"
@@ -142,7 +143,7 @@ def run_cell(subject: Subject, around: Surroundings, observer: Observer, *, data
             began=began,
             ended=ended,
             connections=connections,
-            said=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
+            log_lines=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
             views=views.seen,
             counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )
