@@ -17,7 +17,8 @@ def report_identity(connection: Any, query: Callable[[str], Any], *, stack: str)
     """
     if not transcript.recording():
         return
-    module, distribution, version = installed(type(connection))
+    # `__class__` and not `type()`: a proxy claims the class of the connection that it stands for.
+    module, distribution, version = installed(connection.__class__)
     transcript.record(
         "identity",
         {
