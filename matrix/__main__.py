@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from matrix.errors import MatrixError
 from matrix.pages.commands import add_commands as add_pages
-from matrix.report.command import add_commands as add_report
+from matrix.report.command import add_command as add_report
 from matrix.run.command import add_commands as add_run
 
 

@@ -1,12 +1,13 @@
-"""The command line's part of runs: `run`, `compare`, and `summary` for the noxfile."""
+"""The command line's part of runs: `run`, `table`, `show`, `compare`, and `summary` for the noxfile."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue
 from matrix.catalogue.claims import claims
@@ -14,8 +15,7 @@ from matrix.errors import MatrixError
 from matrix.records import results
 from matrix.records.summary import Summary, read_summary, write_summary
 from matrix.report import command as reporting
-from matrix.report import table
-from matrix.report.show import run_show
+from matrix.report import show, table
 from matrix.run.environment import environment
 from matrix.run.options import DEADLINE, Options
 from matrix.run.runner import run
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SHOWN = 40
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_commands(commands: Any) -> None:
     """Add the commands to the subparsers, each with its function as `command`, which returns the exit status."""
     add = commands.add_parser("run", help="run cells on real servers and compare with the claims", allow_abbrev=False)
     add.set_defaults(command=_run)
@@ -88,6 +88,18 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     reporting.add_options(add)
     add.add_argument("--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # for the noxfile
+
+    add = commands.add_parser("table", help="print the table of results that are there", allow_abbrev=False)
+    add.set_defaults(command=_show_table)
+    add.add_argument(
+        "results", nargs="*", type=Path, metavar="DIR", help="folders of results (default: matrix/results)"
+    )
+
+    add = commands.add_parser("show", help="show one cell: what happened, in which order, and why")
+    add.set_defaults(command=_show, driver=None)
+    add.add_argument("cell", metavar="ID", help="a cell's id, or a glob that matches one")
+    add.add_argument("--format", choices=("text", "json"), default="text", help="for people or for machines")
+    add.add_argument("--results", type=Path, default=results.RESULTS, metavar="DIR", help="results to read")
 
     add = commands.add_parser("compare", help="check that other results show what the committed ones show")
     add.set_defaults(command=_compare)
@@ -171,7 +183,7 @@ def seconds(text: str) -> float:
 def _run(options: argparse.Namespace) -> int:
     if options.show:
         options.cell, options.results = options.show, options.output
-        return run_show(options, only_of=options.driver)
+        return _show(options)
     known = server_names()
     for name in options.server:
         if name not in known:
@@ -213,7 +225,7 @@ def _print_summary(summary: Summary, *, with_table: bool) -> None:
         print("nothing to run: no cell of these drivers was chosen")
         return
     if with_table and summary.observations:
-        print(table.terminal(summary.observations.values()))
+        print(_table(summary))
     _print_findings(summary, transcripts=True)
     for path in summary.reviewed:
         print(f"claims to review: {path}")
@@ -259,7 +271,7 @@ def _summary(options: argparse.Namespace) -> int:
     for path in options.files:
         whole.add(read_summary(path))
     if whole.observations:
-        print(table.terminal(whole.observations.values()))
+        print(_table(whole))
     _print_findings(whole, transcripts=False)
     if whole.observations or whole.broken:
         print(_total(whole))
@@ -267,6 +279,29 @@ def _summary(options: argparse.Namespace) -> int:
         print("nothing was run")
     reporting.publish(whole)
     return whole.status
+
+
+def _table(summary: Summary) -> str:
+    return table.terminal(summary.observations, summary.claims, colour=_colour())
+
+
+def _show_table(options: argparse.Namespace) -> int:
+    """Print the table of the results in some folders."""
+    print(_table(reporting.merge(options.results or [results.RESULTS])))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    """Show one cell; nothing if it is of a driver that was not asked for, whose session will show it."""
+    found = show.find(options.results, options.cell)
+    if options.driver and found.cell.cell.driver not in options.driver:
+        return 0
+    print(show.as_json(found) if options.format == "json" else show.as_text(found, colour=_colour()))
+    return 0
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _compare(options: argparse.Namespace) -> int:
