@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from matrix import catalogue
 from matrix.catalogue import ROOT
 from matrix.catalogue.claims import claims, reasons
@@ -108,7 +110,9 @@ def _publish_html(report: Report, path: Path) -> None:
     drivers = {seen["driver"] for seen in report.observations.values()} & set(catalogue.drivers())
     claimed = _claims(sorted(drivers))
     try:
-        write_report(report.observations, report.evidence, reasons(), claimed, path, broken=report.broken)
+        write_report(
+            report.observations, report.evidence, msgspec.to_builtins(reasons()), claimed, path, broken=report.broken
+        )
     except MatrixError as error:
         if path != REPORT:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
@@ -44,7 +45,7 @@ def find(folder: Path, key: str) -> dict[str, Any]:
         raise MatrixError(f'{key}: nothing was observed yet; nox -s "matrix({cell.driver})" -- --only {key}')
     example = catalogue.examples()[cell.stack, cell.example]
     claim = claims(cell.driver).get(cell)
-    reason = reasons().get(claim.reason) if claim else None
+    reason = msgspec.to_builtins(reasons()).get(claim.reason) if claim else None
     return {
         "cell": observed,
         "evidence": observations.read_evidence(folder, key),
