@@ -1,135 +1,244 @@
-"""Claims and reasons: a mistake in one is an error with its line, and `--update` invents nothing."""
+"""Claims and reasons: a mistake in one is an error with its line, and `--update` changes no more than what changed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from matrix.catalogue import Cell, cells
-from matrix.catalogue.claims import UNREVIEWED, claims, reasons, update
+from matrix import servers
+from matrix.catalogue import Cell
+from matrix.catalogue import claims as module
+from matrix.catalogue.claims import claims, reasons, update
 from matrix.errors import MatrixError
+from matrix.records.claim import UNREVIEWED, Claim
+from matrix.records.outcomes import OUTCOMES, Outcome
 
-DRIVER = """\
-requires = ["some"]
-distributions = ["some"]
-module = "some"
-implementation = "python"
-protocol = "mysql"
-servers = ["mariadb"]
-schemes = ["some"]
-descriptor = "public"
-code = "args"
-page = {about = "", descriptor = ""}
-stacks = {bare = {}}
-[urls]
-tcp = "some://{host}"
-tls = "some://{host}"
-unix = "some://{socket}"
-"""
 REASON = """\
 [goodbye]
 sentence = "It says goodbye."
 mover = "you"
 link = "https://example.org/"
+
+[deaf]
+sentence = "It does not listen."
+mover = "driver"
+[[deaf.sources]]
+package = "some"
+version = "1.0"
+file = "some.c"
+line = 7
+url = "https://example.org/some.c#L7"
 """
 CLAIM = """\
 # A comment.
 
-["bare/closed/mariadb"]
-outcome = "parent error"
-reason = "goodbye"
+"bare/closed/fakedb" = {outcome = "parent error", reason = "goodbye"}  # at the end
 """
+STACKS = ("bare", "orm")
+EXAMPLES = ("closed", "opened")
+TRANSPORTS = ("tcp", "tls", "unix")
+DEFAULT = [
+    Cell(stack, example, "some", "fakedb", transport)
+    for stack in STACKS
+    for example in EXAMPLES
+    for transport in TRANSPORTS
+]
+NAMES = ("fakedb", "fakedb9", "fakedb17.2")
+EVERY = [Cell(cell.stack, cell.example, "some", name, cell.transport) for cell in DEFAULT for name in NAMES]
+outcomes = st.sets(st.sampled_from(list(OUTCOMES)[:4]), min_size=1, max_size=2).map(tuple)
+observations = st.dictionaries(st.sampled_from(EVERY), outcomes, max_size=12)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A repository with one driver and one example."""
-    for folder in ("drivers/some", "django_examples", "sqlalchemy_examples", "matrix"):
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one driver and two examples in two stacks; its server has three known versions."""
+    monkeypatch.setattr(module, "cells", lambda _: DEFAULT)
+    monkeypatch.setattr(servers, "names", lambda: NAMES)
+    monkeypatch.setattr(servers, "product_of", lambda _: "fakedb")
+    for folder in ("drivers/some", "matrix"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "drivers/some/driver.toml").write_text(DRIVER)
-    (tmp_path / "drivers/stack.toml").write_text('name = "bare"\ntitle = "no ORM"\norder = 1\n')
-    (tmp_path / "drivers/closed.py").write_text('"""It closes.\n\nHazard. It does.\n\nRemedies: none_yet\n"""\n')
     (tmp_path / "matrix/reasons.toml").write_text(REASON)
     return tmp_path
 
 
-def claim(root: Path, text: str) -> dict[Cell, tuple[str, ...]]:
-    (root / "drivers/some/expected.toml").write_text(text)
-    return {cell: claim.outcomes for cell, claim in claims("some", root).items()}
+def file(root: Path) -> Path:
+    return root / "drivers/some/expected.toml"
 
 
-def test_a_claim_speaks_for_every_transport(root: Path) -> None:
-    assert claim(root, CLAIM) == dict.fromkeys(cells(root), ("parent error",))
-    assert len(cells(root)) == 3
+def claimed(root: Path, text: str) -> dict[str, tuple[Outcome, ...]]:
+    """Return the claims that a file of this text makes for `bare/closed`, by server and transport."""
+    file(root).write_text(text)
+    return {
+        f"{cell.server}/{cell.transport}": claim.outcomes
+        for cell, claim in claims("some", root).items()
+        if (cell.stack, cell.example) == ("bare", "closed")
+    }
 
 
-def test_a_claim_for_one_transport_wins(root: Path) -> None:
-    one = '["bare/closed/mariadb/tls"]\noutcome = ["hang", "crash"]\nreason = "goodbye"\n'
-    found = claim(root, one + CLAIM)
-    assert [found[cell] for cell in cells(root)] == [("parent error",), ("hang", "crash"), ("parent error",)]
+def test_a_claim_holds_for_every_version_and_transport(root: Path) -> None:
+    every = {f"{name}/{transport}": ("parent error",) for name in NAMES for transport in TRANSPORTS}
+    assert claimed(root, CLAIM) == every
+
+
+def test_the_most_specific_claim_wins(root: Path) -> None:
+    text = (
+        '"bare/closed/fakedb17/unix" = {outcome = "leak", reason = "deaf"}\n'
+        '"bare/closed/fakedb17" = {outcome = "crash", reason = "deaf"}\n'
+        '"bare/closed/fakedb/tls" = {outcome = ["hang", "crash"], reason = "deaf", note = "Yes."}\n'
+        '"bare/closed/fakedb17.2/tls" = {outcome = "works", reason = "deaf"}\n'
+    )
+    found = claimed(root, text + CLAIM)
+    assert [found[f"fakedb/{name}"] for name in TRANSPORTS] == [("parent error",), ("hang", "crash"), ("parent error",)]
+    assert [found[f"fakedb9/{name}"] for name in TRANSPORTS] == [
+        ("parent error",),
+        ("hang", "crash"),
+        ("parent error",),
+    ]
+    assert [found[f"fakedb17.2/{name}"] for name in TRANSPORTS] == [("crash",), ("works",), ("leak",)]
 
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("bare/closed/mariadb", "bare/opened/mariadb", ["line 3", "bare/opened/mariadb", "<stack>/<example>/<server>"]),
-        ('"parent error"', '"parent terror"', ["line 3", "parent terror"]),
-        ('reason = "goodbye"', 'reason = "hello"', ["line 3", "unknown reason 'hello'"]),
-        ('reason = "goodbye"', 'raison = "goodbye"', ["line 3"]),
-        ('reason = "goodbye"', 'reason = "goodbye', ["not TOML", "line 5"]),
-        ('"parent error"', '["hang", "hang"]', ["line 3"]),
+        ("bare/closed/fakedb", "bare/close/fakedb", ["line 3", "bare/close/fakedb", 'mean "bare/closed/fakedb"']),
+        ("bare/closed/fakedb", "bare/closed/fakedb8", ["line 3", "fakedb8", "<stack>/<example>/<server>"]),
+        ("bare/closed/fakedb", "bare/closed/fakedb/quic", ["line 3", "quic"]),
+        ('"parent error"', '"parent terror"', ["line 3", "bare/closed/fakedb, outcome", "parent terror"]),
+        ('"parent error"', '["hang", "hang"]', ["line 3", "twice"]),
+        ('"parent error"', '["hang"]', ["line 3", "outcome"]),
+        ("goodbye", "goodby", ["line 3", "unknown reason 'goodby'", "did you mean 'goodbye'"]),
+        ("goodbye", UNREVIEWED, ["line 3", "has no reason yet"]),
+        ("reason =", "raison =", ["line 3", "bare/closed/fakedb"]),
+        ('reason = "goodbye"', 'reason = "goodbye', ["not TOML", "line 3"]),
+        ('"bare/closed/fakedb" = {outcome', '["bare/closed/fakedb"]\noutcome', ["not TOML", "line 4"]),
+        (CLAIM, '["bare/closed/fakedb"]\noutcome = "works"\nreason = "deaf"', ["line 1", "a claim is one line"]),
     ],
 )
 def test_a_malformed_claim_is_one_line_that_says_where(root: Path, before: str, after: str, words: list[str]) -> None:
     with pytest.raises(MatrixError) as caught:
-        claim(root, CLAIM.replace(before, after))
+        claimed(root, CLAIM.replace(before, after))
     assert "\n" not in str(caught.value)
     for word in ["drivers/some/expected.toml", *words]:
         assert word in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [('mover = "you"', 'mover = "them"'), ('link = "https://example.org/"', ""), ("sentence", "sentense")],
+    ("before", "after", "words"),
+    [
+        ('mover = "you"', 'mover = "them"', ["line 1", "goodbye, mover", "them"]),
+        ('link = "https://example.org/"', "", ["line 1", "`link` or `sources`"]),
+        ("It says goodbye", 'It says"\nmore = "', ["line 1", "more"]),
+        ("line = 7", "line = 0", ["line 6", "deaf, sources[0].line"]),
+        ("line = 7", 'line = 7\nobject = "some:Class"', ["line 6", "`object` and `contains`"]),
+    ],
 )
-def test_a_malformed_reason_is_refused(root: Path, before: str, after: str) -> None:
+def test_a_malformed_reason_is_one_line_that_says_where(root: Path, before: str, after: str, words: list[str]) -> None:
+    assert set(reasons(root)) == {"goodbye", "deaf"}
+    reasons.cache_clear()
     (root / "matrix/reasons.toml").write_text(REASON.replace(before, after))
-    with pytest.raises(MatrixError, match=r"matrix/reasons\.toml, line 1"):
+    with pytest.raises(MatrixError) as caught:
         reasons(root)
+    assert "\n" not in str(caught.value)
+    for word in ["matrix/reasons.toml", *words]:
+        assert word in str(caught.value)
 
 
-def test_update_keeps_reasons_of_what_stays_and_invents_none(root: Path) -> None:
-    claim(root, CLAIM)
-    tcp, tls, unix = cells(root)
-    update("some", {tcp: ("parent error",), tls: ("hang",)}, root)
-    text = (root / "drivers/some/expected.toml").read_text()
-    assert text.count('reason = "goodbye"') == 2
-    assert text.count(f'reason = "{UNREVIEWED}"') == 1
-    with pytest.raises(MatrixError, match="write the reason"):
-        claims("some", root)
-    update("some", {tcp: ("parent error",), tls: ("parent error",), unix: ("parent error",)}, root)
-    text = (root / "drivers/some/expected.toml").read_text()
-    assert '["bare/closed/mariadb/tls"]' in text
-
-
-def test_update_joins_transports_that_say_the_same(root: Path) -> None:
-    claim(root, CLAIM)
-    update("some", dict.fromkeys(cells(root), ("parent error",)), root)
-    assert claim(root, (root / "drivers/some/expected.toml").read_text()) == dict.fromkeys(
-        cells(root), ("parent error",)
+def test_update_of_one_cell_changes_its_line_alone(root: Path) -> None:
+    text = CLAIM + '\n"bare/opened/fakedb" = {reason="deaf",   outcome = "works", note = "Once."}# kept\n# the end'
+    file(root).write_text(text)
+    tcp, tls = DEFAULT[0], DEFAULT[1]
+    update("some", {tls: ("hang",)}, root)
+    added = f'"bare/closed/fakedb/tls" = {{outcome = "hang", reason = "{UNREVIEWED}"}}\n'
+    assert file(root).read_text() == text.replace("at the end\n", f"at the end\n{added}") + "\n"
+    update("some", {tls: ("crash",), tcp: ("parent error",)}, root)
+    assert (
+        file(root).read_text() == text.replace("at the end\n", f"at the end\n{added}").replace("hang", "crash") + "\n"
     )
-    assert (root / "drivers/some/expected.toml").read_text().count("\noutcome = ") == 1
+    update("some", dict.fromkeys(DEFAULT[3:6], ("leak",)), root)
+    assert f'"bare/opened/fakedb" = {{outcome = "leak", reason = "{UNREVIEWED}"}}# kept\n' in file(root).read_text()
 
 
-def test_nothing_is_written_where_it_cannot_be_written_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    claim(root, CLAIM)
+def test_update_never_invents_a_reason(root: Path) -> None:
+    file(root).write_text(CLAIM)
+    update("some", dict.fromkeys(DEFAULT[:3], ("hang",)), root)
+    with pytest.raises(MatrixError, match=r"line 3: .*has no reason yet"):
+        claims("some", root)
+    assert claims("some", root, reviewed=False)[DEFAULT[0]] == Claim(("hang",), UNREVIEWED)
+
+
+def test_a_version_that_stays_keeps_its_claim_when_the_default_server_changes(root: Path) -> None:
+    file(root).write_text(CLAIM)
+    mine = [cell for cell in EVERY if (cell.stack, cell.example) == ("bare", "closed")]
+    seen: dict[Cell, tuple[Outcome, ...]] = {
+        cell: ("hang",) if cell.server == "fakedb" else ("parent error",) for cell in mine
+    }
+    update("some", seen, root)
+    found = claims("some", root, reviewed=False)
+    assert {cell.server: found[cell] for cell in mine} == {
+        "fakedb": Claim(("hang",), UNREVIEWED),
+        "fakedb9": Claim(("parent error",), "goodbye"),
+        "fakedb17.2": Claim(("parent error",), "goodbye"),
+    }
+    assert len(file(root).read_text().splitlines()) == len(CLAIM.splitlines()) + 2
+
+
+def test_a_new_file_has_a_line_for_what_transports_share_and_a_paragraph_for_each_example(root: Path) -> None:
+    seen: dict[Cell, tuple[Outcome, ...]] = {
+        cell: ("hang", "wrong row") if cell.transport == "tls" and cell.stack == "orm" else ("works",)
+        for cell in DEFAULT
+    }
+    update("some", seen, root)
+    body = file(root).read_text().split("\n\n", 1)[1]
+    paragraph = (
+        f'"bare/closed/fakedb" = {{outcome = "works", reason = "{UNREVIEWED}"}}\n'
+        f'"orm/closed/fakedb" = {{outcome = "works", reason = "{UNREVIEWED}"}}\n'
+        f'"orm/closed/fakedb/tls" = {{outcome = ["wrong row", "hang"], reason = "{UNREVIEWED}"}}\n'
+    )
+    assert body == paragraph + "\n" + paragraph.replace("closed", "opened")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(observations, observations)
+def test_update_claims_what_was_observed_and_keeps_every_other_claim(
+    root: Path, first: dict[Cell, tuple[Outcome, ...]], second: dict[Cell, tuple[Outcome, ...]]
+) -> None:
+    file(root).unlink(missing_ok=True)
+    update("some", first, root)
+    before = claims("some", root, reviewed=False)
+    for cell, seen in first.items():
+        assert set(before[cell].outcomes) == set(seen)
+    update("some", second, root)
+    after = claims("some", root, reviewed=False)
+    for cell, seen in second.items():
+        fits = cell in before and set(seen) <= set(before[cell].outcomes)
+        assert after[cell] == before[cell] if fits else set(after[cell].outcomes) == set(seen)
+    for cell, claim in before.items():
+        if cell.server == "fakedb" and cell not in second:
+            assert after[cell] == claim
+    text = file(root).read_bytes() if first or second else b""
+    update("some", second, root)
+    update("some", {cell: claim.outcomes for cell, claim in after.items()}, root)
+    assert not text or file(root).read_bytes() == text
+
+
+def test_update_with_what_is_claimed_does_not_write(root: Path) -> None:
+    file(root).write_text(CLAIM.rstrip("\n"))
+    before = file(root).stat()
+    update("some", dict.fromkeys(DEFAULT[:3], ("parent error",)), root)
+    assert (file(root).stat().st_ino, file(root).stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_nothing_is_written_if_it_cannot_be_written_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file(root).write_text(CLAIM)
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(MatrixError, match="No space left on device"):
-        update("some", {}, root)
-    assert (root / "drivers/some/expected.toml").read_text() == CLAIM
-    assert list((root / "drivers/some").glob(".*")) == []
+        update("some", {DEFAULT[0]: ("hang",)}, root)
+    assert file(root).read_text() == CLAIM
+    assert list((root / "drivers/some").glob(".expected*")) == []

@@ -1,190 +1,242 @@
-"""Reads what people claim about each cell, and why: `drivers/<driver>/expected.toml` and `matrix/reasons.toml`."""
+"""Reads what people claim about each cell, and why: `drivers/<driver>/expected.toml` and `matrix/reasons.toml`.
+
+A claim is one line: `"<stack>/<example>/<product>" = {outcome = ..., reason = ..., note = ...}`. It holds for every
+version of the product and every transport, unless a more specific key overrides it: one with the version,
+`bare/closed_in_child/postgresql17`, with the transport, `bare/closed_in_child/postgresql/tls`, or with both. A version
+wins over a transport, and holds for its series: `mariadb11` for `mariadb11.4`.
+"""
 
 from __future__ import annotations
 
+import difflib
 import functools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
-from matrix.catalogue import ROOT, TRANSPORTS, Cell, cells
-from matrix.catalogue.schema import read_toml
+import msgspec
+import tomlkit
+from tomlkit.items import KeyType, SingleKey, Whitespace
+
+from matrix import servers
+from matrix.catalogue import ROOT, Cell, cells
 from matrix.errors import MatrixError
-from matrix.files import write_text
-from matrix.records.outcomes import OUTCOMES
-from matrix.records.reading import line_of
+from matrix.files import locked, remove_leftovers, write_text
+from matrix.records.claim import UNREVIEWED, Claim, Reason
+from matrix.records.outcomes import OUTCOMES, Outcome
+from matrix.records.reading import line_of, read_entries, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-#: What `--update` writes where a person has to name the reason; as no such reason exists, the file fails until then.
-UNREVIEWED = "to-be-reviewed"
-MOVERS = ("you", "driver", "orm", "server", "nobody")
-
-_CLAIM = {
-    "type": "object",
-    "required": ["outcome", "reason"],
-    "additionalProperties": False,
-    "properties": {
-        "outcome": {
-            "oneOf": [
-                {"enum": list(OUTCOMES)},
-                {"type": "array", "items": {"enum": list(OUTCOMES)}, "minItems": 2, "uniqueItems": True},
-            ]
-        },
-        "reason": {"type": "string"},
-        "note": {"type": "string"},
-    },
-}
-_CLAIMS = {"type": "object", "additionalProperties": _CLAIM}
-_SOURCE = {
-    "type": "object",
-    "required": ["package", "version", "file", "line", "url"],
-    "additionalProperties": False,
-    "properties": {
-        "package": {"type": "string"},
-        "version": {"type": "string"},
-        "file": {"type": "string"},
-        "line": {"type": "integer", "minimum": 1},
-        "url": {"type": "string", "pattern": "^https://"},
-        "object": {"type": "string", "pattern": r"^[\w.]+:[\w.]+$"},
-        "contains": {"type": "string"},
-    },
-    "dependentRequired": {"object": ["contains"], "contains": ["object"]},
-}
-_REASONS = {
-    "type": "object",
-    "additionalProperties": {
-        "type": "object",
-        "required": ["sentence", "mover"],
-        "additionalProperties": False,
-        "properties": {
-            "sentence": {"type": "string"},
-            "mover": {"enum": list(MOVERS)},
-            "link": {"type": "string", "pattern": "^https://"},
-            "sources": {"type": "array", "items": _SOURCE},
-        },
-        "anyOf": [{"required": ["link"]}, {"required": ["sources"]}],
-    },
-}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a cell is claimed to do: every outcome it may have, and the id of the reason."""
-
-    outcomes: tuple[str, ...]
-    reason: str
-    note: str = ""
-
-    @property
-    def is_race(self) -> bool:
-        """Whether more than one outcome is allowed, so that one run proves little."""
-        return len(self.outcomes) > 1
-
-
-@functools.cache
-def reasons(root: Path = ROOT) -> dict[str, dict[str, Any]]:
-    """Return every reason by id; raise MatrixError where the file is malformed."""
-    return read_toml(root / "matrix" / "reasons.toml", _REASONS)
-
-
-def claims(driver: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[Cell, Claim]:
-    """Return the claim of each of a driver's cells; a cell without one is not in it.
-
-    Raises MatrixError, with file and line, for a table that names no cell, an unknown outcome or an unknown reason.
-    With `reviewed` false, claims that wait for their reason are taken as they stand, and those of cells that are no
-    more are left out: what `--update` starts from.
-    """
-    path = root / "drivers" / driver / "expected.toml"
-    if not path.exists():
-        return {}
-    data = read_toml(path, _CLAIMS)
-    text = path.read_text(encoding="utf-8")
-    by_key: dict[str, list[Cell]] = {}
-    for cell in cells(root):
-        if cell.driver == driver:
-            key = _key(cell)
-            by_key.setdefault(key, []).append(cell)
-            by_key.setdefault(f"{key}/{cell.transport}", []).append(cell)
-    found: dict[Cell, Claim] = {}
-    for key in sorted(data, key=lambda key: key.count("/")):
-        where = f"{path.relative_to(root)}, line {line_of(text, key)}"
-        if key not in by_key:
-            if not reviewed:
-                continue
-            raise MatrixError(
-                f'{where}: no cell of {driver} is called "{key}"; a claim is named <stack>/<example>/<server>'
-                " or <stack>/<example>/<server>/<transport>"
-            )
-        table = data[key]
-        if reviewed and table["reason"] not in reasons(root):
-            known = (
-                "write the reason that a person found"
-                if table["reason"] == UNREVIEWED
-                else "matrix/reasons.toml has them all"
-            )
-            raise MatrixError(f"{where}: unknown reason {table['reason']!r}; {known}")
-        outcome = table["outcome"]
-        claim = Claim(tuple([outcome] if isinstance(outcome, str) else outcome), table["reason"], table.get("note", ""))
-        found.update(dict.fromkeys(by_key[key], claim))
-    return found
-
-
-def update(driver: str, observed: Mapping[Cell, tuple[str, ...]], root: Path = ROOT) -> Path:
-    """Write claims that say what was observed, for a person to review, and return the file.
-
-    Cells that were not observed keep their claims. A reason stays with a cell whose outcomes stay; another cell's is
-    left to be reviewed, which fails until a person has named it. Raises MatrixError where the file cannot be written.
-    """
-    path = root / "drivers" / driver / "expected.toml"
-    old = claims(driver, root, reviewed=False)
-    new: dict[Cell, Claim] = {}
-    for cell in (cell for cell in cells(root) if cell.driver == driver):
-        claim = old.get(cell)
-        outcomes = observed.get(cell)
-        if outcomes is None:
-            if claim:
-                new[cell] = claim
-        elif claim and set(outcomes) == set(claim.outcomes):
-            new[cell] = claim
-        else:
-            new[cell] = Claim(tuple(outcomes), UNREVIEWED, "")
-    tables: list[str] = [_HEADER]
-    groups: dict[str, dict[str, Claim]] = {}
-    for cell, claim in new.items():
-        groups.setdefault(_key(cell), {})[cell.transport] = claim
-    for key, by_transport in groups.items():
-        if len(by_transport) == len(TRANSPORTS) and len(set(by_transport.values())) == 1:
-            tables.append(_table(key, next(iter(by_transport.values()))))
-        else:
-            tables += [_table(f"{key}/{transport}", claim) for transport, claim in by_transport.items()]
-    write_text(path, "\n".join(tables))
-    return path
-
+    from tomlkit import TOMLDocument
+    from tomlkit.items import InlineTable
 
 _HEADER = """\
-# What we claim this driver does, cell by cell: <stack>/<example>/<server>, with /<transport> where transports differ.
-# A list of outcomes is a race: any of them may be seen. Reasons are explained in matrix/reasons.toml.
-# `nox -s matrix -- --update` rewrites outcomes from a run for review; reasons are written by people.
+# What this driver is expected to do. A key is <stack>/<example>/<product>; one with a version (postgresql17), with a
+# transport (postgresql/tls) or with both (postgresql17/tls) overrides it. Several outcomes are a race: a run shows one.
+# Reasons are explained in matrix/reasons.toml. After `nox -s matrix -- --update`, name the reason of what changed.
 """
 
 
-def _key(cell: Cell) -> str:
-    return f"{cell.stack}/{cell.example}/{cell.server}"
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    outcome: Outcome | Annotated[tuple[Outcome, ...], msgspec.Meta(min_length=2)]
+    reason: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.claim.outcomes)) < len(self.claim.outcomes):
+            raise ValueError("an outcome is there twice")
+
+    @property
+    def claim(self) -> Claim:
+        outcomes = self.outcome if isinstance(self.outcome, tuple) else (self.outcome,)
+        return Claim(outcomes, self.reason, self.note)
 
 
-def _table(key: str, claim: Claim) -> str:
-    outcome = (
-        _string(claim.outcomes[0])
-        if len(claim.outcomes) == 1
-        else "[" + ", ".join(_string(outcome) for outcome in claim.outcomes) + "]"
-    )
-    note = f"note = {_string(claim.note)}\n" if claim.note else ""
-    return f'["{key}"]\noutcome = {outcome}\nreason = {_string(claim.reason)}\n{note}'
+@functools.cache
+def reasons(root: Path = ROOT) -> dict[str, Reason]:
+    """Return every reason by id; raise MatrixError, with file and line, if the file is malformed."""
+    return read_entries(root / "matrix" / "reasons.toml", Reason)
 
 
-def _string(text: str) -> str:
-    """Return a text as a TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+def claims(driver: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[Cell, Claim]:
+    """Return the claim of each cell of a driver, on every known server; a cell without one is not in it.
+
+    Raises MatrixError, with file and line, for a key that fits no cell, an unknown outcome or an unknown reason. With
+    `reviewed` false, unknown reasons and keys of cells that do not exist any more are accepted: what `--update` starts
+    from.
+    """
+    path = _path(driver, root)
+    found = _read(path)
+    known = _cells(driver, root)
+    if reviewed:
+        used = {key for cell in known for key in _keys(cell)}
+        for key, claim in found.items():
+            if problem := _problem(driver, key, claim, used, reasons(root)):
+                raise MatrixError(f"{shown(path)}, line {line_of(path, key)}: {problem}")
+    resolved = {cell: _resolve(found, cell) for cell in known}
+    return {cell: claim for cell, claim in resolved.items() if claim is not None}
+
+
+def update(driver: str, observed: Mapping[Cell, Iterable[Outcome]], root: Path = ROOT) -> Path:
+    """Write what was observed into a driver's claims, for a person to review, and return the file.
+
+    Only the lines of cells that did what is not claimed change; everything else stays as it is, to the byte. What
+    changes loses its reason and its note, and fails until a person has named the new reason. Raises MatrixError if the
+    file cannot be read or written.
+    """
+    path = _path(driver, root)
+    with locked(path.parent):
+        remove_leftovers(path)
+        found = _read(path)
+        known = _cells(driver, root)
+        wanted = {cell: _wanted(_resolve(found, cell), outcomes) for cell, outcomes in observed.items()}
+        changes: dict[str, Claim] = {}
+        for (stack, example, server), transports in _groups(known).items():
+            mine = {cell.transport: wanted[cell] for cell in transports if cell in wanted}
+            current = found | changes
+            changed = {
+                cell.transport: mine[cell.transport]
+                for cell in transports
+                if cell.transport in mine and _resolve(current, cell) != mine[cell.transport]
+            }
+            names = [cell.transport for cell in transports]
+            changes |= _changes(f"{stack}/{example}/{server}", names, changed, current)
+        if changes:
+            text = path.read_text(encoding="utf-8") if path.exists() else _HEADER
+            write_text(path, _edited(text, changes))
+    return path
+
+
+def _problem(driver: str, key: str, claim: Claim, used: set[str], known: Mapping[str, Reason]) -> str | None:
+    """Return what is wrong with a claim, None if it is in order."""
+    if key not in used:
+        near = difflib.get_close_matches(key, used, n=1)
+        meant = f'; did you mean "{near[0]}"?' if near else ""
+        return f'no cell of {driver} is called "{key}"{meant}; a key is <stack>/<example>/<server>[/<transport>]'
+    if claim.reason == UNREVIEWED:
+        return f'"{key}" has no reason yet; name one of matrix/reasons.toml'
+    if claim.reason not in known:
+        near = difflib.get_close_matches(claim.reason, known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown reason {claim.reason!r}{meant}; matrix/reasons.toml has them all"
+    return None
+
+
+def _path(driver: str, root: Path) -> Path:
+    return root / "drivers" / driver / "expected.toml"
+
+
+def _read(path: Path) -> dict[str, Claim]:
+    """Return the claims of a file by key, none if there is no file."""
+    if not path.exists():
+        return {}
+    found = {key: entry.claim for key, entry in read_entries(path, _Entry).items()}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        if line.startswith("["):
+            raise MatrixError(
+                f'{shown(path)}, line {number}: a claim is one line, "<key>" = {{outcome = ..., reason = ...}}'
+            )
+    return found
+
+
+def _cells(driver: str, root: Path) -> list[Cell]:
+    """Return a driver's cells on every version of its servers that is known."""
+    versions: dict[str, list[str]] = {}
+    for name in servers.names():
+        versions.setdefault(servers.product_of(name), []).append(name)
+    return [
+        Cell(cell.stack, cell.example, driver, name, cell.transport)
+        for cell in cells(root)
+        if cell.driver == driver
+        for name in versions.get(cell.server, [cell.server])
+    ]
+
+
+_NAME = re.compile(r"(?P<product>.*?[^\d.])(?P<version>\d+(?:\.\d+)*)?")
+
+
+def _keys(cell: Cell) -> list[str]:
+    """Return the keys that hold for a cell, the most specific first."""
+    match = _NAME.fullmatch(cell.server)
+    product, version = match.group("product", "version") if match else (cell.server, None)
+    parts = version.split(".") if version else []
+    names = [product + ".".join(parts[:length]) for length in range(len(parts), -1, -1)]
+    return [
+        f"{cell.stack}/{cell.example}/{name}{transport}" for name in names for transport in (f"/{cell.transport}", "")
+    ]
+
+
+def _resolve(found: Mapping[str, Claim], cell: Cell) -> Claim | None:
+    return next((found[key] for key in _keys(cell) if key in found), None)
+
+
+def _wanted(claim: Claim | None, outcomes: Iterable[Outcome]) -> Claim:
+    """Return what is to be claimed of a cell that was observed: what is claimed already, if it allows that."""
+    seen = set(outcomes)
+    if claim is not None and seen <= set(claim.outcomes):
+        return claim
+    return Claim(tuple(sorted(seen, key=list(OUTCOMES).index)), UNREVIEWED)
+
+
+def _groups(known: Iterable[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
+    """Return cells by stack, example and server: in the order of a file, a product's default server first."""
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in sorted(known, key=lambda cell: cell.example):
+        groups.setdefault((cell.stack, cell.example, cell.server), []).append(cell)
+    return groups
+
+
+def _changes(
+    key: str, transports: list[str], changed: Mapping[str, Claim], current: Mapping[str, Claim]
+) -> dict[str, Claim]:
+    """Return the lines to write for one server's transports of which something else is to be claimed."""
+    changes = {f"{key}/{name}": claim for name, claim in changed.items() if f"{key}/{name}" in current}
+    rest = {name: claim for name, claim in changed.items() if f"{key}/{name}" not in current}
+    general = [name for name in transports if f"{key}/{name}" not in current]
+    if rest and len(rest) == len(general):
+        changes[key], _ = Counter(rest.values()).most_common(1)[0]
+    return changes | {f"{key}/{name}": claim for name, claim in rest.items() if claim != changes.get(key)}
+
+
+def _edited(text: str, changes: Mapping[str, Claim]) -> str:
+    """Return a file's text with other claims under some keys; new keys stand with those of their example."""
+    document = tomlkit.parse(text if text.endswith("\n") else f"{text}\n")
+    for key in changes.keys() & document.keys():
+        document[key] = _entry(changes[key])
+    for key in changes:
+        if key not in document:
+            _insert(document, key, _entry(changes[key]))
+    return document.as_string()
+
+
+def _entry(claim: Claim) -> InlineTable:
+    entry = tomlkit.inline_table()
+    entry["outcome"] = claim.outcomes[0] if len(claim.outcomes) == 1 else list(claim.outcomes)
+    entry["reason"] = claim.reason
+    if claim.note:
+        entry["note"] = claim.note
+    return entry
+
+
+def _insert(document: TOMLDocument, key: str, entry: InlineTable) -> None:
+    """Add a line: below those of its stack, of its example, or as a paragraph below the example before it."""
+    nearness, place = 0, len(document.body)
+    for index, (other, _) in enumerate(document.body, 1):
+        near = _nearness(key, other.key) if other is not None else 0
+        if near and near >= nearness:
+            nearness, place = near, index
+    paragraph = [] if nearness > 1 else [(None, Whitespace("\n"))]
+    # `append` knows no places; `body` is what is written, in order.
+    document.body[place:place] = [*paragraph, (SingleKey(key, KeyType.Basic), entry)]
+
+
+def _nearness(key: str, other: str) -> int:
+    """Return 3 for keys of one stack and example, 2 of one example, 1 if the other's example comes first, else 0."""
+    (stack, example), (other_stack, other_example) = key.split("/")[:2], other.split("/")[:2]
+    if example != other_example:
+        return int(other_example < example)
+    return 3 if stack == other_stack else 2

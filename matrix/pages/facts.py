@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from matrix import catalogue
 from matrix.catalogue import claims
 from matrix.pages.prose import Prose, read_prose
@@ -142,7 +144,7 @@ def load(results: Path = observations.RESULTS, root: Path = catalogue.ROOT) -> F
         observed=observed,
         skipped=skipped,
         claimed={cell.id: claim for name in drivers for cell, claim in claims.claims(name, root).items()},
-        reasons=claims.reasons(root),
+        reasons=msgspec.to_builtins(claims.reasons(root)),
         prose=read_prose(root),
     )
 

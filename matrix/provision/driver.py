@@ -1,18 +1,18 @@
-"""Say what has to be installed for a driver: ``python -m matrix.provision.driver <driver> --python PYTHON``.
+"""Build a driver that has no wheel for Linux: ``python -m matrix.provision.driver <driver> --python PYTHON``.
 
-Most drivers are installed from the index as their dependency group says. A driver with a ``[build]`` table in its
-``driver.toml`` has no wheel for Linux and is built here, against C headers that may not be installed:
+Its ``driver.toml`` has a ``[build]`` table, and it is built here against C headers that may not be installed:
 
     [build]
-    headers = "libmariadb"                       # what pkg-config and the distribution call the C library
-    without_compiler = "mysqlclient-static"      # what to install instead where nothing can be built
+    headers = "libmariadb"                             # what pkg-config and the distribution call the C library
+    requires = ["setuptools>=77"]                      # what the build needs
+    without_compiler = "mysqlclient-static~=2.3"       # what to install instead if nothing can be built
 
-The wheel is kept in the cache. Where its C library was unpacked rather than installed, the library is put into the
-wheel, beside the extension module: an environment that has it depends on no other folder.
+What is downloaded is pinned with hashes: the sdist in the driver's ``requirements.txt``, what the build needs in
+``requirements-build.txt``. The wheel is kept in the cache. If its C library was unpacked rather than installed, the
+library is put into the wheel, beside the extension module: an environment that has it depends on no other folder.
 
-Prints one JSON object, ``{"install": [...], "note": "..."}``: the arguments for one ``pip install`` (or ``uv pip
-install``) of its own, empty where nothing is to be done, and a sentence the results have to carry, or nothing. Progress
-goes to standard error. Exit status 2, and one line, where the driver cannot be had.
+Prints one JSON object, ``{"wheel": PATH, "note": ""}``, or a wheel of null and a note that says why nothing can be
+built here. Progress goes to standard error. Exit status 2, and one line, if the build fails.
 """
 
 from __future__ import annotations
@@ -26,175 +26,131 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from matrix.errors import MatrixError, MissingError
 from matrix.process.watchdog import Watchdog
-from matrix.provision import apt, cache, pip
+from matrix.provision import apt, cache, pins, pip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 300  # seconds a build may take; two are usual
+    from matrix.provision.pins import Pins
 
-MARK = "MATRIX_BUILD"  # a file in the metadata of our wheels: which recipe made it, and the digest of what it made
+PATIENCE = 300  # seconds a build may take; two are usual
 
 CONFIG_PROGRAMS = ("mariadb_config", "mysql_config")
 
 # Run by the Python the driver is for, which may have nothing installed and be of another version than this one.
 QUESTIONS = """
-import hashlib, importlib.metadata, importlib.util, json, os, sys, sysconfig
-module, mark, *distributions = sys.argv[1:]
+import json, os, sys, sysconfig
 include = sysconfig.get_path("include")
-answer = {
+print(json.dumps({
     "tag": sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag + "-" + sysconfig.get_platform(),
     "headers": os.path.isfile(os.path.join(include, "Python.h")),
     "include": include,
     "compiler": os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc",
-    "marks": [],
-    "digest": None,
-}
-for name in distributions:
-    try:
-        answer["marks"].append(importlib.metadata.distribution(name).read_text(mark))
-    except importlib.metadata.PackageNotFoundError:
-        pass
-spec = importlib.util.find_spec(module)
-if spec is not None:
-    folder = spec.submodule_search_locations[0]
-    files = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".so"))
-    answer["digest"] = hashlib.sha256(b"".join(open(file, "rb").read() for file in files)).hexdigest()
-print(json.dumps(answer))
+}))
 """
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The Python that a driver is built for, and whether extensions can be compiled for it."""
+
+    tag: str
+    headers: bool
+    include: str
+    compiler: str
 
 
 @dataclass(frozen=True)
 class Provision:
-    """What to install for a driver, as arguments of one ``pip install``, and what the results have to say about it."""
+    """The wheel of a driver that was built here, or none, and the note why there is none."""
 
-    install: list[str]
+    wheel: Path | None
     note: str = ""
 
 
 def provision(
-    driver: str, python: Path, report: Callable[[str], None], *, root: Path = ROOT, watchdog: Watchdog
+    driver: str, python: Path, report: Callable[[str], None], *, root: Path = pins.ROOT, watchdog: Watchdog
 ) -> Provision:
-    """Make what a driver needs and return what to install; raise ``MatrixError`` where it cannot be had."""
-    known = sorted(path.parent.name for path in root.glob("drivers/*/driver.toml"))
-    if driver not in known:
-        raise MatrixError(f"there is no driver {driver!r}; there are {', '.join(known)}")
-    facts = tomllib.loads((root / "drivers" / driver / "driver.toml").read_text())
-    group = requirements(tomllib.loads((root / "pyproject.toml").read_text()), driver)
-    if "build" not in facts:
-        return Provision(group)
-    return _Builder(facts, group, python, report, watchdog).provision()
-
-
-def requirements(pyproject: dict[str, Any], group: str) -> list[str]:
-    """Return a dependency group's requirements, with those of the groups it includes."""
-    try:
-        entries = pyproject["dependency-groups"][group]
-    except KeyError:
-        raise MatrixError(f"pyproject.toml has no dependency group {group!r}") from None
-    found: list[str] = []
-    for entry in entries:
-        found += [entry] if isinstance(entry, str) else requirements(pyproject, entry["include-group"])
-    return found
+    """Build a driver, or take it from the cache; raise ``MatrixError`` if what can be built cannot be had."""
+    built = {name: one for name, one in pins.environments(root).items() if one.build}
+    if driver not in built:
+        raise MatrixError(f"{driver!r} is not a driver that is built here; these are: {', '.join(built)}")
+    return _Builder(built[driver], python, report, watchdog).provision()
 
 
 class _Builder:
     """Builds one driver for one Python."""
 
-    def __init__(
-        self, facts: dict[str, Any], group: list[str], python: Path, report: Callable[[str], None], watchdog: Watchdog
-    ) -> None:
-        self._distribution: str = facts["distributions"][0]
-        self._module: str = facts["module"]
-        self._headers: str = facts["build"]["headers"]
-        self._instead: str = facts["build"]["without_compiler"]
+    def __init__(self, wanted: Pins, python: Path, report: Callable[[str], None], watchdog: Watchdog) -> None:
+        assert wanted.build is not None
+        self._distribution = wanted.names[0]
+        self._pins = [pin.text for pin in wanted.check() if pin.name == self._distribution]
+        self._build = wanted.build
+        self._build_pins = [pin.text for pin in wanted.build.pins.check()]
+        self._headers = wanted.build.headers
         self._python = python
         self._report = report
         self._watchdog = watchdog
-        if len(group) != 1:
-            # It is installed without dependencies and by force, which nothing else should be.
-            raise MatrixError(f"the dependency group of {self._distribution}, which is built, has to name it alone")
-        (self._requirement,) = group
 
     def provision(self) -> Provision:
-        answer = self._ask()
-        if problem := _cannot_compile(answer):
-            return self._stand_in(answer, problem)
+        target = self._ask()
+        if problem := _cannot_compile(target):
+            return self._stand_in(problem)
         if flags := self._system_flags():
 
             def fill(folder: Path) -> None:
-                self._report(f"building {self._requirement} against the system's {self._headers}")
+                self._report(f"building {self._distribution} against the system's {self._headers}")
                 self._pip_wheel(folder, flags)
 
-            return Provision(self._install(answer, self._requirement, json.dumps(flags), fill))
+            return Provision(self._wheel(target, json.dumps(flags), fill))
         try:
             apt.require_tools()
         except MissingError as error:
-            return self._stand_in(answer, f"there are no headers of {self._headers} here, and {error}")
-        against = f"unpacked {apt.release_name()}"
-        return Provision(self._install(answer, self._requirement, against, self._build_unpacked))
+            return self._stand_in(f"there are no headers of {self._headers} here, and {error}")
+        return Provision(self._wheel(target, f"unpacked {apt.release_name()}", self._build_unpacked))
 
-    def _stand_in(self, answer: dict[str, Any], problem: str) -> Provision:
-        """Return the prebuilt wheel for where nothing can be built."""
-        note = f"{self._instead} (prebuilt, with a C library of its own) stands in for {self._distribution}: {problem}"
-        self._report(note)
-        try:
-            return Provision(self._install(answer, self._instead, "prebuilt", self._download), note)
-        except MissingError as error:
-            raise MissingError(f"{self._distribution} cannot be had here: {problem}; and {error}") from error
+    def _stand_in(self, problem: str) -> Provision:
+        """Say that the prebuilt wheel is to be installed, because nothing can be built."""
+        instead = self._build.prebuilt.names[0]
+        note = f"{instead} (prebuilt, with a C library of its own) stands in for {self._distribution}: {problem}"
+        return Provision(None, note)
 
-    def _install(
-        self, answer: dict[str, Any], requirement: str, against: str, fill: Callable[[Path], None]
-    ) -> list[str]:
-        """Return the arguments that install the wheel of one recipe, made now if it is not in the cache.
-
-        Where it is installed already and works, the requirement alone, which is met then. It is installed by force
-        otherwise: an installer would leave another build of the same version in its place.
-        """
-        key = hashlib.sha256(f"{requirement} {answer['tag']} {answer['include']} {against}".encode())
-        plain = re.split(r"[^-\w]", requirement)[0]
-        name = f"{plain}-{answer['tag']}-{key.hexdigest()[:12]}"
-        if f"{name} {answer['digest']}" in answer["marks"]:
-            problem = self._broken()
-            if not problem:
-                return [requirement]
-            # What it is linked to has gone since.
-            self._report(f"making {requirement} again: {problem}")
+    def _wheel(self, target: Target, against: str, fill: Callable[[Path], None]) -> Path:
+        """Return the wheel of one recipe, made now if it is not in the cache or does not work any more."""
+        recipe = [*self._pins, *self._build_pins, target.tag, target.include, against]
+        name = f"{self._distribution}-{target.tag}-{hashlib.sha256(' '.join(recipe).encode()).hexdigest()[:12]}"
+        found = cache.find(name)
+        if found and (problem := self._broken(found)):  # what it is linked to has gone since
+            self._report(f"building {self._distribution} again: {problem}")
             cache.discard(name)
+        (wheel,) = cache.entry(name, fill).glob("*.whl")
+        return wheel
 
-        def fill_and_mark(folder: Path) -> None:
-            fill(folder)
-            (wheel,) = folder.glob("*.whl")
-            metadata = re.sub(r"^([^-]+-[^-]+)-.*", r"\1.dist-info", wheel.name)
-            mark = f"{name} {digest(wheel, self._module)}"
-            add_to_wheel(wheel, {f"{metadata}/{MARK}": mark.encode()})
-
-        (wheel,) = cache.entry(name, fill_and_mark).glob("*.whl")
-        return ["--force-reinstall", "--no-deps", str(wheel)]
-
-    def _ask(self) -> dict[str, Any]:
+    def _ask(self) -> Target:
         """Return what there is to know about that Python."""
-        text = self._run("-c", QUESTIONS, self._module, MARK, self._distribution, self._instead)
+        text = self._run("-c", QUESTIONS)
         try:
-            answer: dict[str, Any] = json.loads(text.stdout)
-        except ValueError as error:
+            return msgspec.json.decode(text.stdout, type=Target)
+        except msgspec.DecodeError as error:
             raise MatrixError(f"{self._python} does not run: {text.stderr.strip() or error}") from error
-        return answer
 
-    def _broken(self) -> str:
-        """Return why the installed module cannot be imported, or nothing if it can."""
-        done = self._run("-c", f"import {self._module}")
+    def _broken(self, folder: Path) -> str:
+        """Return why the module in a folder's wheel cannot be imported, or nothing if it can."""
+        with tempfile.TemporaryDirectory() as unpacked:
+            for wheel in folder.glob("*.whl"):
+                pip.unpack(wheel, Path(unpacked))
+            done = self._run("-c", f"import sys; sys.path.insert(0, {unpacked!r}); import {self._build.module}")
         if done.returncode < 0:
-            return f"importing {self._module} dies by signal {-done.returncode}"
+            return f"importing {self._build.module} dies by signal {-done.returncode}"
         return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -229,12 +185,6 @@ class _Builder:
                     return dict(zip(variables, (answer.stdout.strip() or "-O2" for answer in answers), strict=True))
         return {}
 
-    def _download(self, folder: Path) -> None:
-        self._report(f"fetching {self._instead}")
-        wheel = pip.download(self._instead, folder / "wheel", interpreter=self._python)
-        wheel.rename(folder / wheel.name)
-        shutil.rmtree(folder / "wheel")
-
     def _build_unpacked(self, folder: Path) -> None:
         unpacked = folder / "unpacked"
         unpacked.mkdir()
@@ -247,7 +197,7 @@ class _Builder:
             self._watchdog,
         )
         include = next(unpacked.glob("usr/include/*/mysql.h")).parent
-        self._report(f"building {self._requirement}")
+        self._report(f"building {self._distribution}")
         name = self._headers.removeprefix("lib")
         compile_flags, link_flags = self._variables()
         self._pip_wheel(
@@ -267,52 +217,66 @@ class _Builder:
                 if not path.name.startswith(self._headers):
                     bundled[path.name] = path.resolve()
         (wheel,) = folder.glob("*.whl")
-        add_to_wheel(wheel, {f"{self._module}/{name}": path.read_bytes() for name, path in bundled.items()})
+        add_to_wheel(wheel, {f"{self._build.module}/{name}": path.read_bytes() for name, path in bundled.items()})
         shutil.rmtree(unpacked)
 
     def _pip_wheel(self, folder: Path, environ: dict[str, str]) -> None:
-        """Build the wheel without any cache of pip's: a cached one may be linked to what is not here."""
-        temporary = folder / "tmp"
-        temporary.mkdir()
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self._python), "wheel"]
-        command += ["--quiet", "--no-input", "--no-deps", "--no-cache-dir", "--no-binary", self._distribution]
-        command += ["--wheel-dir", str(folder), self._requirement]
+        """Build the wheel, from an sdist and with build requirements that have the pinned hashes.
+
+        Isolation would install what the build needs without hashes; so it is installed first, into a folder of its own.
+        No cache of pip's: a cached wheel may be linked to what is not here.
+        """
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            temporary = Path(name)
+            environ = {**os.environ, **environ, "TMPDIR": name, "PYTHONPATH": str(temporary / "build")}
+            needed = _listing(temporary / "build.txt", self._build_pins)
+            self._pip(
+                environ, "install", "--no-deps", "--only-binary=:all:", "--target", str(temporary / "build"), needed
+            )
+            sdist = _listing(temporary / "sdist.txt", self._pins)
+            self._pip(
+                environ,
+                *("wheel", "--no-deps", "--no-cache-dir", "--no-build-isolation", "--check-build-dependencies"),
+                *("--no-binary", self._distribution, "--wheel-dir", str(folder), sdist),
+            )
+
+    def _pip(self, environ: dict[str, str], command: str, *arguments: str) -> None:
+        whole = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self._python), command]
+        whole += ["--quiet", "--no-input", "--require-hashes", *arguments]
         try:
             done = subprocess.run(
-                command,
+                whole,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
                 timeout=PATIENCE,
-                env={**os.environ, **environ, "TMPDIR": str(temporary)},
+                env=environ,
             )
         except subprocess.TimeoutExpired as error:
             raise MissingError(f"{self._distribution} was not built within {PATIENCE} s") from error
-        shutil.rmtree(temporary)
         if done.returncode:
             raise MissingError(f"{self._distribution} cannot be built: {pip.complaint(done.stderr)}")
 
 
-def _cannot_compile(answer: dict[str, Any]) -> str:
+def _listing(path: Path, lines: list[str]) -> str:
+    """Write a file of requirements and return the argument that installs them."""
+    path.write_text("\n".join(lines) + "\n")
+    return f"--requirement={path}"
+
+
+def _cannot_compile(target: Target) -> str:
     """Return why no extension can be compiled for that Python, or nothing if it can."""
-    if not shutil.which(answer["compiler"].split()[0]):
-        return f"there is no C compiler ({answer['compiler'].split()[0]}) here"
-    if not answer["headers"]:
-        return f"there is no Python.h in {answer['include']}"
+    if not shutil.which(target.compiler.split()[0]):
+        return f"there is no C compiler ({target.compiler.split()[0]}) here"
+    if not target.headers:
+        return f"there is no Python.h in {target.include}"
     return ""
 
 
 def _pkg_config_names(library: str) -> list[str]:
     """Return the names under which pkg-config may know a client library that can stand in for this one."""
     return list(dict.fromkeys([library, "libmariadb", "mariadb", "mysqlclient"]))
-
-
-def digest(wheel: Path, module: str) -> str:
-    """Return the digest of a wheel's extension modules, as ``QUESTIONS`` takes it from an installed package."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = sorted(name for name in archive.namelist() if re.fullmatch(rf"{module}/[^/]*\.so", name))
-        return hashlib.sha256(b"".join(archive.read(name) for name in names)).hexdigest()
 
 
 def add_to_wheel(wheel: Path, files: dict[str, bytes]) -> None:
@@ -345,10 +309,11 @@ def add_to_wheel(wheel: Path, files: dict[str, bytes]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m matrix.provision.driver", description="Say, as JSON, what has to be installed for a driver."
+        prog="python -m matrix.provision.driver", description="Build a driver, as a wheel."
     )
     parser.add_argument("driver")
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="the Python the driver is for")
+    parser.add_argument("--root", type=Path, default=pins.ROOT, help="the repository")
     options = parser.parse_args(arguments)
     try:
         with Watchdog() as watchdog:
@@ -356,12 +321,13 @@ def main(arguments: list[str] | None = None) -> int:
                 options.driver,
                 options.python.absolute(),
                 lambda line: print(line, file=sys.stderr, flush=True),
+                root=options.root,
                 watchdog=watchdog,
             )
     except MatrixError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps({"install": done.install, "note": done.note}))
+    print(json.dumps({"wheel": done.wheel and str(done.wheel), "note": done.note}))
     return 0
 
 

@@ -24,6 +24,12 @@ def read_toml(path: Path, what: type[T]) -> T:
     return _read(path, what, "TOML", tomllib.loads)
 
 
+def read_entries(path: Path, what: type[T]) -> dict[str, T]:
+    """Return the entries of a TOML file whose keys are names; raise MatrixError as `read_toml` does."""
+    entries = _load(path, "TOML", tomllib.loads)
+    return {key: _convert(path, entry, what, "TOML", inside=key) for key, entry in entries.items()}
+
+
 def read_json(path: Path, what: type[T], *, hint: str = "") -> T:
     """Return a JSON file's data as a record; raise MatrixError, with file and key, where it does not fit.
 
@@ -33,29 +39,35 @@ def read_json(path: Path, what: type[T], *, hint: str = "") -> T:
 
 
 def _read(path: Path, what: type[T], language: str, load: Callable[[str], Any], *, hint: str = "") -> T:
-    where = shown(path)
-    hint = f"; {hint}" if hint else ""
+    return _convert(path, _load(path, language, load, hint=hint), what, language, hint=hint)
+
+
+def _load(path: Path, language: str, load: Callable[[str], Any], *, hint: str = "") -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
-        data = load(text)
+        return load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MatrixError(f"{where}: cannot be read: {error.strerror}") from None
+        raise MatrixError(f"{shown(path)}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, or not in the language
-        raise MatrixError(f"{where}: not {language}: {error}{hint}") from None
+        raise MatrixError(f"{shown(path)}: not {language}: {error}{hint and f'; {hint}'}") from None
+
+
+def _convert(path: Path, data: object, what: type[T], language: str, *, inside: str = "", hint: str = "") -> T:
     try:
         return msgspec.convert(data, what)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at `$")
         key = place.removesuffix("`").lstrip(".")
-        line = f", line {line_of(text, key)}" if language == "TOML" else ""
-        raise MatrixError(f"{where}{line}: {key + ': ' if key else ''}{problem}{hint}") from None
+        name = inside or re.split(r"[.\[]", key)[0]
+        line = f", line {line_of(path, name)}" if language == "TOML" else ""
+        named = ", ".join(filter(None, [inside, key]))
+        raise MatrixError(f"{shown(path)}{line}: {named and f'{named}: '}{problem}{hint and f'; {hint}'}") from None
 
 
-def line_of(text: str, key: str) -> int:
-    """Return the line of a TOML text on which the first table or key of a dotted name stands, 1 if there is none."""
-    name = re.split(r"[.\[]", key)[0] or key
-    pattern = re.compile(rf'^\[*\s*"?{re.escape(name)}"?[\].\s=]')
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+def line_of(path: Path, key: str) -> int:
+    """Return the line of a TOML file on which the first table or key of a name stands, 1 if there is none."""
+    pattern = re.compile(rf'^\[*\s*"?{re.escape(key)}"?[\].\s=]')
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if pattern.match(line)), 1)
 
 
 def shown(path: Path) -> Path:

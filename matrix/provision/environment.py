@@ -1,0 +1,147 @@
+"""The environments: each holds its pins and nothing else; `python -m matrix.provision.environment NAME...`.
+
+An environment is made in `.nox/environments/<name>` when it is first asked for, from the pins that `pins.py` names,
+with their hashes required. It is used again until its pins or its Python change, and then made anew. Its Python is of
+the version that runs this, or the one that `UV_PYTHON` names.
+
+Prints one JSON object: the path of each environment's Python, by name. Progress, and what stands in for a driver that
+cannot be built, go to standard error. Exit status 2, and one line, where an environment cannot be made.
+
+Needs nothing but `packaging` and uv, as `pins.py` does; drivers are built by the harness, in its own environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matrix.errors import MatrixError
+from matrix.provision import pins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from matrix.provision.pins import Pins
+
+HARNESS = "harness"
+STAMP = "made-from.json"  # in an environment: what it was made from, and what there is to say about it
+
+
+def environment(name: str, root: Path = pins.ROOT) -> Path:
+    """Return the Python of an environment, which is made now if it is missing or was made from something else."""
+    known = pins.environments(root)
+    if name not in known:
+        raise MatrixError(f"there is no environment {name!r}; there are {', '.join(known)}")
+    folder = root / ".nox" / "environments" / name
+    python = folder / "bin" / "python"
+    with _locked(folder):
+        made_from = _digest(known[name])
+        note = _note(folder, made_from)
+        if note is None or not (python.exists() and _imports(python, known[name])):
+            note = _make(folder, name, known[name])
+            (folder / STAMP).write_text(json.dumps({"from": made_from, "note": note}))
+    if note:
+        print(note, file=sys.stderr, flush=True)
+    return python
+
+
+def interpreter() -> str:
+    """Return the Python that environments are made of, as uv is to be told."""
+    return os.environ.get("UV_PYTHON") or os.path.realpath(sys.executable)
+
+
+def _make(folder: Path, name: str, wanted: Pins) -> str:
+    """Make an environment anew; return what there is to say about it, or nothing."""
+    requirements = [pin.text for pin in wanted.check()]
+    _uv(name, "venv", "--quiet", "--no-project", "--clear", "--python", interpreter(), str(folder))
+    python = str(folder / "bin" / "python")
+    note = ""
+    if wanted.build:
+        own = wanted.names[0]
+        requirements = [pin.text for pin in wanted.check() if pin.name != own]
+        wheel, note = _build(name, python, wanted.root)
+        if wheel:
+            digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+            requirements.append(f"{own} @ {wheel.as_uri()} --hash=sha256:{digest}")
+        else:
+            requirements += [pin.text for pin in wanted.build.prebuilt.check()]
+    listing = folder / "requirements.txt"
+    listing.write_text("\n".join(requirements) + "\n")
+    _uv(name, "pip", "install", "--quiet", "--require-hashes", "--python", python, "--requirement", str(listing))
+    return note
+
+
+def _build(driver: str, python: str, root: Path) -> tuple[Path | None, str]:
+    """Return the wheel of a driver that is built here, or None and why there is none."""
+    command = [str(environment(HARNESS, root)), "-m", "matrix.provision.driver", driver, "--python", python]
+    command += ["--root", str(root)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=pins.ROOT)
+    if done.returncode:
+        raise SystemExit(2)  # it has said why
+    answer = json.loads(done.stdout)
+    return Path(answer["wheel"]) if answer["wheel"] else None, answer["note"]
+
+
+def _imports(python: Path, wanted: Pins) -> bool:
+    """Whether a driver that was built here still works: what it is linked to may have gone."""
+    if wanted.build is None:
+        return True
+    return not subprocess.run(
+        [python, "-c", f"import {wanted.build.module}"], capture_output=True, check=False
+    ).returncode
+
+
+def _digest(wanted: Pins) -> str:
+    """Return a digest of what an environment is made from."""
+    sources = [wanted, *([wanted.build.pins, wanted.build.prebuilt] if wanted.build else [])]
+    texts = [one.path.read_text(encoding="utf-8") for one in sources if one.path.exists()]
+    return hashlib.sha256("\0".join([interpreter(), *texts]).encode()).hexdigest()
+
+
+def _note(folder: Path, made_from: str) -> str | None:
+    """Return what there is to say about an environment; None if it is missing or was made from something else."""
+    try:
+        stamp = json.loads((folder / STAMP).read_text())
+    except (OSError, ValueError):
+        return None
+    return str(stamp["note"]) if stamp["from"] == made_from else None
+
+
+def _uv(name: str, *arguments: str) -> None:
+    done = pins.uv(*arguments)
+    if done.returncode:
+        raise MatrixError(f"the environment {name} cannot be made: {pins.complaint(done.stderr)}")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time make an environment."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back by the kernel, however this process ends
+        yield
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m matrix.provision.environment", description="Make environments.")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a dependency group, or a driver")
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    try:
+        print(json.dumps({name: str(environment(name)) for name in options.names}))
+    except MatrixError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,297 @@
+"""The pins: what each environment holds, as exact versions with hashes. Written by `nox -s lock`.
+
+An environment is a dependency group of `pyproject.toml`, pinned in `requirements/<group>.txt`, or a driver with the
+ORMs, pinned in the driver's own folder: `requirements` of the driver and of each stack are in their `driver.toml` and
+`stack.toml`. A driver that is built here has two files more, for what its build needs and for what stands in for it.
+
+    python -m matrix.provision.pins                  check every file of pins against what it has to satisfy
+    python -m matrix.provision.pins lock [--upgrade] write them; a file whose pins did not change is not touched
+
+Needs nothing but `packaging`, so that nox's Python can run it before there is any other environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.markers import InvalidMarker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from matrix.errors import MatrixError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = "# Written by `nox -s lock`; change the ranges in {source} instead.\n"
+#: Added to uv's environment, where what the user has set comes first: the certificates that this system trusts, which
+#: may be those of a proxy, and no Python but those that are installed.
+UV = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One line of a file of pins: an exact version of a distribution, and the hashes of its files."""
+
+    name: str
+    version: str
+    line: int
+    hashes: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Pins:
+    """A file of pins, and the requirements that it has to satisfy, which are in the file `source`.
+
+    `build` is there if the driver that is required first has no wheel and is built here.
+    """
+
+    path: Path
+    source: Path
+    requires: tuple[str, ...]
+    root: Path
+    build: Build | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The distributions that are required by name, the driver's own first."""
+        return [canonicalize_name(Requirement(text).name) for text in self.requires]
+
+    def __str__(self) -> str:
+        return str(self.path.relative_to(self.root))
+
+    def read(self) -> list[Pin]:
+        """Return the pins; raise MatrixError where one is not exact, has no hash, or a line is something else."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise MatrixError(f"{self} cannot be read ({error.strerror}): `nox -s lock` writes it") from None
+        found = []
+        number = 1
+        for entry in re.split(r"(?<!\\)\n", text):  # a backslash continues a line
+            if entry.strip() and not entry.startswith("#"):
+                found.append(self._pin(entry, number))
+            number += 1 + entry.count("\n")
+        return found
+
+    def _pin(self, text: str, number: int) -> Pin:
+        where = f"{self}, line {number}"
+        words, *hashes = re.split(r"\s+--hash=", text.replace("\\\n", " "))
+        try:
+            requirement = Requirement(words.strip())
+        except (InvalidRequirement, InvalidMarker):
+            raise MatrixError(
+                f"{where}: {words.strip()!r} is not a pinned version: `nox -s lock` writes them"
+            ) from None
+        exact = re.fullmatch(r"==([^*,]+)", str(requirement.specifier))
+        if exact is None:
+            raise MatrixError(f"{where}: {requirement.name} is not pinned to one version: `nox -s lock` pins it")
+        if not hashes:
+            raise MatrixError(f"{where}: {requirement.name} has no hash: `nox -s lock` writes them")
+        name = canonicalize_name(requirement.name)
+        return Pin(name, exact[1], number, tuple(sorted(one.strip() for one in hashes)), text)
+
+    def check(self) -> list[Pin]:
+        """Return the pins; raise MatrixError where they do not satisfy the requirements."""
+        pins = self.read()
+        source = self.source.relative_to(self.root)
+        for text in self.requires:
+            wanted = Requirement(text)
+            found = [pin for pin in pins if pin.name == canonicalize_name(wanted.name)]
+            if not found:
+                raise MatrixError(f"{self} has no pin of {wanted.name}, which {source} requires: run `nox -s lock`")
+            for pin in found:
+                if not wanted.specifier.contains(pin.version, prereleases=True):
+                    raise MatrixError(
+                        f"{self}, line {pin.line}: {pin.name} {pin.version} is not in the range of {source}"
+                        f" ({wanted.specifier}): run `nox -s lock`"
+                    )
+        return pins
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a driver is built: the pins of what its build needs, and of what stands in for it if it cannot be built.
+
+    `headers` is what the distribution calls its C library, `module` what it is imported as.
+    """
+
+    pins: Pins
+    prebuilt: Pins
+    headers: str
+    module: str
+
+
+def environments(root: Path = ROOT) -> dict[str, Pins]:
+    """Return the pins of each environment by name: those of the dependency groups, then those of the drivers."""
+    pyproject = root / "pyproject.toml"
+    groups = _toml(pyproject).get("dependency-groups", {})
+    found = {
+        name: Pins(root / "requirements" / f"{name}.txt", pyproject, _group(groups, name), root) for name in groups
+    }
+    orms = _orms(root)
+    for path in sorted(root.glob("drivers/*/driver.toml")):
+        name = path.parent.name
+        if name in found:
+            raise MatrixError(f"{path.relative_to(root)}: `{name}` is a dependency group; name the folder otherwise")
+        facts = _toml(path)
+        requires = (*_requires(path, facts), *orms)
+        found[name] = Pins(path.with_name("requirements.txt"), path, requires, root, _build(path, facts, root))
+    return found
+
+
+def files(root: Path = ROOT) -> list[Pins]:
+    """Return every file of pins that there has to be."""
+    found = []
+    for one in environments(root).values():
+        found += [one, one.build.pins, one.build.prebuilt] if one.build else [one]
+    return found
+
+
+def _build(path: Path, facts: dict[str, Any], root: Path) -> Build | None:
+    """Return how the driver of a `driver.toml` is built, None if it is not."""
+    if "build" not in facts:
+        return None
+    table = facts["build"]
+    instead = (str(table["without_compiler"]),)
+    return Build(
+        pins=Pins(path.with_name("requirements-build.txt"), path, _requires(path, table), root),
+        prebuilt=Pins(path.with_name("requirements-prebuilt.txt"), path, instead, root),
+        headers=table["headers"],
+        module=facts.get("module") or facts["import_name"],
+    )
+
+
+def _orms(root: Path) -> tuple[str, ...]:
+    """Return the requirements of all stacks: the ORMs."""
+    return tuple(text for path in sorted(root.glob("*/stack.toml")) for text in _toml(path).get("requires", ()))
+
+
+def _requires(path: Path, facts: dict[str, Any]) -> tuple[str, ...]:
+    """Return what a `driver.toml`, or its table about the build, requires."""
+    try:
+        return tuple(str(Requirement(text)) for text in facts["requires"])
+    except KeyError:
+        raise MatrixError(f"{path}: `requires` is missing: the requirements to install") from None
+    except (InvalidRequirement, TypeError) as error:
+        raise MatrixError(f"{path}: `requires`: {error}") from None
+
+
+def _group(groups: dict[str, Any], name: str) -> tuple[str, ...]:
+    """Return the requirements of a dependency group and of those that it includes."""
+    try:
+        entries = groups[name]
+    except KeyError:
+        raise MatrixError(f"pyproject.toml has no dependency group {name!r}") from None
+    found: list[str] = []
+    for entry in entries:
+        found += [entry] if isinstance(entry, str) else _group(groups, entry["include-group"])
+    return tuple(found)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MatrixError(f"{path}: {error}") from None
+
+
+def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run uv, the one that is installed beside this Python or the one on the PATH; raise MatrixError without any."""
+    beside = str(Path(sys.executable).parent)
+    program = shutil.which("uv", path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
+    if program is None:
+        raise MatrixError("uv is missing: `pip install --require-hashes -r requirements/nox.txt` brings it")
+    environ = {**UV, **os.environ}
+    if "UV_NATIVE_TLS" in os.environ:  # an older name of the same
+        environ.pop("UV_SYSTEM_CERTS")
+    return subprocess.run(
+        [program, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+    )
+
+
+def complaint(stderr: str) -> str:
+    """Return what uv gave as the reason, in one line."""
+    lines = [re.sub(r"^[^\w`]+", "", line) for line in stderr.splitlines()]
+    return " ".join(" ".join(line for line in lines if line and not line.startswith("warning:")).split())[:600]
+
+
+def lock(root: Path = ROOT, *, upgrade: bool = False) -> list[Path]:
+    """Write every file of pins; return those that changed.
+
+    A version stays as it is pinned while it satisfies what is required, and what a new file needs is pinned as the
+    other files have it, unless `upgrade` asks for the newest of all.
+    """
+    wanted = files(root)
+    texts = {one.path: one.path.read_text(encoding="utf-8") for one in wanted if one.path.exists()}
+    orms = "".join(f"{requirement}\n" for requirement in _orms(root))
+    changed = []
+    for one in wanted:
+        known = texts.get(one.path, "")
+        seed = "" if upgrade else known + "".join(text for path, text in texts.items() if path != one.path)
+        text = HEADER.format(source=one.source.relative_to(root)) + _compile(one, seed, orms)
+        if text != known:
+            one.path.parent.mkdir(exist_ok=True)
+            part = one.path.with_suffix(".part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(one.path)
+            changed.append(one.path)
+    return changed
+
+
+def _compile(one: Pins, seed: str, constraints: str) -> str:
+    """Return pins that satisfy the requirements of one environment, on any Linux and any Python that is supported."""
+    oldest = _toml(one.root / "pyproject.toml")["project"]["requires-python"].removeprefix(">=")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "requirements.in").write_text("".join(f"{requirement}\n" for requirement in one.requires))
+        (folder / "constraints.txt").write_text(constraints)
+        (folder / "pins.txt").write_text(seed)  # uv prefers what is in its output file
+        done = uv(
+            *("pip", "compile", "--quiet", "--universal", "--python-version", oldest, "--generate-hashes"),
+            *("--no-header", "--no-annotate", "--constraints", str(folder / "constraints.txt")),
+            *("--output-file", str(folder / "pins.txt"), str(folder / "requirements.in")),
+        )
+        if done.returncode:
+            raise MatrixError(f"{one} cannot be written: {complaint(done.stderr)}")
+        return (folder / "pins.txt").read_text()
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m matrix.provision.pins", description="Check the pins.")
+    commands = parser.add_subparsers(dest="command")
+    writing = commands.add_parser("lock", help="write the pins; nox -s lock does this")
+    writing.add_argument("--upgrade", action="store_true", help="to the newest versions within the ranges")
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    try:
+        if options.command == "lock":
+            changed = lock(upgrade=options.upgrade)
+            print("\n".join(str(path.relative_to(ROOT)) for path in changed) or "the pins are as they were")
+        for one in files():
+            one.check()
+    except MatrixError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
