@@ -1,160 +1,210 @@
-"""Reads what people write for the pages: `docs/prose/*.toml`, each with a schema, and `docs/prose/*.md`."""
+"""What people write for the pages: the records in `docs/prose/*.toml`, and the texts in `docs/prose/*.md`."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from matrix.catalogue import read_toml
+import msgspec
+
 from matrix.errors import MatrixError
-from matrix.records.outcomes import OUTCOMES
+from matrix.records.claim import Link
+from matrix.records.outcomes import Outcome
+from matrix.records.reading import read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.records.observation import Observation
+
 #: Where the prose stands, from the repository's root.
 FOLDER = "docs/prose"
 
-_TEXT = {"type": "string", "minLength": 1}
-_TEXTS = {"type": "array", "items": _TEXT, "minItems": 1}
-_NAME = {"type": "string", "pattern": r"^[a-z0-9-]+$"}
-_URL = {"type": "string", "pattern": "^https://"}
-_LINKS = {"type": "object", "additionalProperties": _URL}
-_OUTCOMES = {"type": "array", "items": {"enum": list(OUTCOMES)}, "minItems": 1}
-#: A statement about cells; see `matrix.pages.statements`.
-_STATEMENT: dict[str, Any] = {
-    "cells": _TEXTS,
-    "outcome": _OUTCOMES,
-    "seen": _OUTCOMES,
-    "parent_session": _TEXTS,
-    "child_session": _TEXTS,
-    "error": _TEXT,
-    "silent": {"type": "boolean"},
-    "children_served": {"type": "boolean"},
-}
-VERDICTS = ("holds", "holds with a condition", "does not hold")
+Verdict = Literal["holds", "holds with a condition", "does not hold"]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Texts = Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
+Outcomes = Annotated[tuple[Outcome, ...], msgspec.Meta(min_length=1)]
+Id = Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]+$")]
+Links = dict[str, Link]
 
 
-def _object(required: list[str], **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "required": required, "additionalProperties": False, "properties": properties}
+class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said of the cells that match one of some globs. All that is said must hold; None is not said.
+
+    `outcome`: the cell's is one of these; `seen`: one of these was seen in a run. `parent_session`, `child_session`:
+    what the parent's, and every child's, session was at the end. `error`: an exception whose class, code and text
+    match. `silent`: whether no exception was raised anywhere. `children_served`: whether there are children and each
+    got every row it asked for.
+    """
+
+    cells: Texts
+    outcome: Outcomes | None = None
+    seen: Outcomes | None = None
+    parent_session: Texts | None = None
+    child_session: Texts | None = None
+    error: Text | None = None
+    silent: bool | None = None
+    children_served: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if `error` is no regular expression."""
+        _compile(self.error or "")
+
+    def holds(self, seen: Observation) -> bool:
+        """Whether all that is said is so in a cell."""
+        children = seen.children
+        raised = [f"{step.exception}: {step.text}" for step in seen.steps if step.result == "raised"]
+        served = bool(children) and not any(child.errors or child.wrong or child.unanswered for child in children)
+        return all(
+            (
+                self.outcome is None or seen.outcome in self.outcome,
+                self.seen is None or any(outcome in self.seen for outcome in seen.seen),
+                self.parent_session is None or seen.parent.session in self.parent_session,
+                self.child_session is None
+                or (bool(children) and all(child.session in self.child_session for child in children)),
+                self.error is None or any(re.search(self.error, text) for text in raised),
+                self.silent is None or self.silent == (not raised),
+                self.children_served is None or self.children_served == served,
+            )
+        )
 
 
-def _list_of(name: str, item: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return _object([name, *more], **{name: {"type": "array", "items": item}}, **more)
+class Ground(Statement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A statement that a finding rests on: about `all` of the cells, about `some`, or about `some-drivers`.
+
+    The last holds if it does in all cells of a driver, for one driver or more. With a `name`, the finding's words can
+    say for whom it holds: `{name}` becomes the drivers in all of whose cells it does, `{name.stacks}` the stacks.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z_]+$")] | None = None
+    how_many: Literal["all", "some", "some-drivers"] = "all"
 
 
-_SCHEMAS = {
-    "findings": _list_of(
-        "finding",
-        _object(
-            ["id", "title", "text", "show", "rests_on"],
-            id=_NAME,
-            title=_TEXT,
-            text=_TEXT,
-            show=_TEXT,
-            rests_on={
-                "type": "array",
-                "minItems": 1,
-                "items": _object(["cells"], **_STATEMENT, how_many={"enum": ["all", "some"]}),
-            },
-        ),
-    ),
-    "article": _list_of(
-        "claim",
-        _object(
-            ["id", "claim", "cells", "verdict", "text"],
-            id=_NAME,
-            claim=_TEXT,
-            **_STATEMENT,
-            verdict={"enum": list(VERDICTS)},
-            text=_TEXT,
-        ),
-    ),
-    "symptoms": _list_of(
-        "symptom",
-        _object(
-            ["id", "title"],
-            id=_NAME,
-            title=_TEXT,
-            patterns=_TEXTS,
-            outcomes=_OUTCOMES,
-            reported=_LINKS,
-            meaning=_TEXT,
-            also=_TEXT,
-        ),
-    ),
-    "launchers": _list_of(
-        "launcher",
-        _object(
-            ["id", "title", "forks", "leaves", "links", "hazards"],
-            id=_NAME,
-            title=_TEXT,
-            forks=_TEXT,
-            leaves=_TEXT,
-            links=_LINKS,
-            hazards=_TEXTS,
-            prefer={"type": "array", "items": _TEXT},
-            not_here={"type": "object", "additionalProperties": _TEXT},
-            where=_TEXT,
-            wiring=_TEXT,
-            without=_TEXT,
-        ),
-    ),
-    "advice": _list_of(
-        "advice",
-        _object(["says", "example"], says=_TEXT, example=_TEXT, stacks=_TEXTS, links=_LINKS),
-    ),
-    "topics": _list_of("topic", _object(["title", "examples"], title=_TEXT, examples=_TEXTS)),
-    "glossary": _list_of("word", _object(["word", "meaning"], word=_TEXT, meaning=_TEXT)),
-}
-#: The `[page]` table of a driver's driver.toml.
-_PAGE = _object(
-    ["says", "descriptor"],
-    about=_TEXT,
-    links=_LINKS,
-    says={"type": "array", "items": _object(["text", "url"], text=_TEXT, url=_URL)},
-    descriptor=_TEXT,
-)
+class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sentence for the README, what it rests on, and the cell that shows it."""
+
+    id: Id
+    title: Text
+    text: Text
+    show: Text
+    rests_on: Annotated[tuple[Ground, ...], msgspec.Meta(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Prose:
-    """What people wrote: the tables of each TOML file by its name, and the texts of the Markdown files."""
+class ArticleClaim(Statement, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A claim of the article, and the verdict that the text is written for."""
 
-    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
+    id: Id
+    claim: Text
+    verdict: Verdict
+    text: Text
 
-    def __getitem__(self, name: str) -> list[dict[str, Any]]:
-        return self.tables.get(name, [])
+
+class Symptom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages that match one of some patterns, or cells with one of some outcomes, under one name.
+
+    `also` says what else causes it, besides a fork; `reported` where people reported it.
+    """
+
+    id: Id
+    title: Text
+    patterns: tuple[Text, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    reported: Links = {}
+    meaning: str = ""
+    also: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a pattern is no regular expression."""
+        for pattern in self.patterns:
+            _compile(pattern)
+
+
+class Launcher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What starts processes: when it forks, how its processes exit, and which examples matter there.
+
+    `hazards` can happen under it; `prefer` orders remedies that results rank alike; `not_here` names remedies that
+    cannot be written under it, and why. `where` and `wiring` say where a remedy's code goes.
+    """
+
+    id: Id
+    title: Text
+    forks: Text
+    leaves: Text
+    links: Links
+    hazards: Texts
+    prefer: tuple[Text, ...] = ()
+    not_here: dict[str, Text] = {}
+    where: str = ""
+    wiring: str = ""
+    without: str = ""
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is often recommended, the example that does it, and the stacks it is said of, if not all."""
+
+    says: Text
+    example: Text
+    stacks: tuple[Text, ...] = ()
+    links: Links = {}
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of a driver's page, and globs of the hazards in it."""
+
+    title: Text
+    examples: Texts
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A word of the glossary."""
+
+    word: Text
+    meaning: Text
+
+
+class Prose(msgspec.Struct, frozen=True):
+    """All that people wrote; `texts` are the Markdown files by name."""
+
+    findings: tuple[Finding, ...] = ()
+    article: tuple[ArticleClaim, ...] = ()
+    symptoms: tuple[Symptom, ...] = ()
+    launchers: tuple[Launcher, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    glossary: tuple[Word, ...] = ()
+    texts: dict[str, str] = {}
+
+
+_T = TypeVar("_T")
 
 
 def read_prose(root: Path) -> Prose:
-    """Read and check all prose; raise MatrixError, with file and line, where it is malformed."""
+    """Read all prose; raise MatrixError, with file and line, if it is malformed."""
     folder = root / FOLDER
-    tables: dict[str, list[dict[str, Any]]] = {}
-    for name, schema in _SCHEMAS.items():
+
+    def read(name: str, key: str, record: type[_T]) -> tuple[_T, ...]:
         path = folder / f"{name}.toml"
         if not path.exists():
-            continue
-        data = read_toml(path, schema)
-        (tables[name],) = data.values()
-        _check_patterns(path, tables[name])
-    texts = {path.stem: path.read_text(encoding="utf-8").strip() for path in sorted(folder.glob("*.md"))}
-    return Prose(tables, texts)
+            return ()
+        tables = read_toml(path, dict[str, tuple[record, ...]])  # type: ignore[valid-type]
+        if unknown := tables.keys() - {key}:
+            raise MatrixError(f"{path.relative_to(root)}: unknown table `{min(unknown)}`; it holds `[[{key}]]`")
+        return tables.get(key, ())
+
+    return Prose(
+        findings=read("findings", "finding", Finding),
+        article=read("article", "claim", ArticleClaim),
+        symptoms=read("symptoms", "symptom", Symptom),
+        launchers=read("launchers", "launcher", Launcher),
+        advice=read("advice", "advice", Advice),
+        topics=read("topics", "topic", Topic),
+        glossary=read("glossary", "word", Word),
+        texts={path.stem: path.read_text(encoding="utf-8").strip() for path in sorted(folder.glob("*.md"))},
+    )
 
 
-def page_facts(path: Path, page: dict[str, Any]) -> dict[str, Any]:
-    """Return the `[page]` table of a driver.toml, checked; raise MatrixError where it is malformed."""
-    if page:
-        read_toml(path, {"type": "object", "properties": {"page": _PAGE}})
-    return {"about": "", "links": {}, "says": [], "descriptor": ""} | page
-
-
-def _check_patterns(path: Path, tables: list[dict[str, Any]]) -> None:
-    for table in tables:
-        for pattern in [*table.get("patterns", []), *([table["error"]] if "error" in table else [])]:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise MatrixError(f"{path}: {table['id']}: {pattern!r} is no regular expression: {error}") from None
+def _compile(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None

@@ -3,116 +3,124 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from matrix.records.outcomes import OUTCOMES
-from matrix.report.table import SIGNS
+import msgspec
+
+from matrix.records.lanes import Drawing, Row, drawing
+from matrix.records.outcomes import OUTCOMES, SIGNS
+from matrix.report.table import MOVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from matrix.report.page import Content
+    from matrix.records.claim import Reason
+    from matrix.records.observation import Observation
+    from matrix.records.summary import Summary
 
-#: Characters that are kept of one line of a transcript or one event of a timeline.
+#: Characters that are kept of one line of a transcript or one row of a drawing.
 WIDTH = 600
-_KINDS = ("begin", "end", "message", "socket", "server", "omitted")
+#: What a row has, and what it has unless it says otherwise. `until` is not drawn.
+_FIELDS = {field.name: field.default for field in msgspec.structs.fields(Row) if field.name != "until"}
+
+
+class Card(msgspec.Struct, frozen=True):
+    """What the report shows of an example: what it does and its code, from `line` of the file at `path`.
+
+    `yours` are the names that the code leaves to the reader's program.
+    """
+
+    title: str
+    body: str
+    kind: str
+    counterparts: tuple[str, ...]
+    path: str
+    code: str
+    yours: tuple[str, ...]
+    line: int
 
 
 class Pool:
     """Values that are the same get the same number."""
 
     def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._numbers: dict[str, int] = {}
+        self.values: list[object] = []
+        self._numbers: dict[bytes, int] = {}
 
-    def add(self, value: Any) -> int:
+    def add(self, value: object) -> int:
         """Return the value's number."""
-        key = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        key = msgspec.json.encode(value)
         if key not in self._numbers:
             self._numbers[key] = len(self.values)
             self.values.append(value)
         return self._numbers[key]
 
 
-def pack(content: Content, *, limit: int) -> str:
+def pack(summary: Summary, reasons: Mapping[str, Reason], examples: Mapping[str, Card], *, limit: int) -> str:
     """Return the report's data as base64 of DEFLATE of JSON; script.js has the other half.
 
-    Of a transcript or a timeline that has more than `limit` entries the middle is left out, and a line says so.
+    Of a transcript or a drawing that has more than `limit` lines the middle is left out, and a line says so.
     """
-    texts, transcripts, timelines, views, sets = Pool(), Pool(), Pool(), Pool(), Pool()
-    cells = {}
-    for key, seen in sorted(content.observations.items()):
-        evidence = content.evidence.get(key)
+    texts, pool = Pool(), Pool()
+    deviations = set(summary.deviations)
+    cells: dict[str, object] = {}
+    for key, seen in sorted(summary.observations.items()):
+        claim = summary.claims.get(key)
+        evidence = summary.evidence.get(key)
         cells[key] = {
-            "outcome": seen["outcome"],
-            "seen": sets.add(seen["seen"]),
-            "expected": sets.add(seen["expected"]),
-            "reason": seen["reason"],
-            "note": texts.add(_clip(content.notes.get(key) or seen.get("note") or "")),
-            "odd": key in content.odd,
-            "views": [views.add(view) for view in [seen["parent"], *seen["children"]]],
-            "server": views.add(seen["server"]),
-            "versions": sets.add(seen["versions"]),
-            "transcript": transcripts.add([texts.add(line) for line in _lines(seen["transcript"], limit)]),
-            "timeline": timelines.add(_timeline(evidence, texts, limit)) if evidence else None,
+            "outcome": seen.outcome,
+            "seen": pool.add(seen.seen),
+            "claimed": pool.add(claim.outcomes if claim else ()),
+            "reason": claim.reason if claim else None,
+            "note": texts.add(_clip((claim.note if claim else "") or seen.note or "")),
+            "odd": key in deviations,
+            "views": [pool.add(msgspec.structs.asdict(view)) for view in (seen.parent, *seen.children)],
+            "server": pool.add(msgspec.structs.asdict(seen.server)),
+            "versions": pool.add(seen.versions),
+            "transcript": pool.add(_transcript(seen, texts, limit)),
+            "drawing": pool.add(_drawing(drawing(seen, evidence, limit=limit), texts)),
         }
-    for key, why in sorted(content.broken.items()):
+    for key, why in sorted(summary.broken.items()):
         cells.setdefault(key, {"broken": texts.add(_clip(why))})
     data = {
-        "outcomes": {name: [SIGNS[name], meaning] for name, meaning in OUTCOMES.items()},
-        "examples": content.examples,
-        "reasons": content.reasons,
+        "outcomes": {name: (SIGNS[name], meaning) for name, meaning in OUTCOMES.items()},
+        "movers": MOVERS,
+        "examples": examples,
+        "reasons": {key: msgspec.structs.asdict(reason) for key, reason in reasons.items()},
         "texts": texts.values,
-        "transcripts": transcripts.values,
-        "timelines": timelines.values,
-        "views": views.values,
-        "sets": sets.values,
-        "kinds": _KINDS,
+        "pool": pool.values,
         "cells": cells,
     }
-    plain = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(plain.encode("utf-8", "replace"))).decode("ascii")
+    return base64.b64encode(zlib.compress(msgspec.json.encode(data))).decode("ascii")
 
 
-def _timeline(evidence: Mapping[str, Any], texts: Pool, limit: int) -> dict[str, Any]:
-    """Return a timeline by columns, which compress better than rows; times are differences, in 0.1 ms."""
-    entries = evidence["timeline"]
-    if len(entries) > limit:
-        head, tail = limit - limit // 2, limit // 2
-        left_out = len(entries) - head - tail
-        gap = {"at": entries[head]["at"], "kind": "omitted", "text": f"{left_out} events left out of this report"}
-        entries = [*entries[:head], gap, *entries[len(entries) - tail :]]
-    processes, sessions = list(evidence["processes"]), list(evidence["sessions"])
-    who = [None, "server", *processes]
-    who += sorted({entry["who"] for entry in entries if entry.get("who")} - set(who))  # threads: parent/reader
-    times = [round(float(entry["at"]) * 10) for entry in entries]
-    return {
-        "processes": processes,
-        "sessions": sessions,
-        "at": [after - before for before, after in zip([0, *times], times, strict=False)],
-        "kind": [
-            _KINDS.index(entry["kind"]) if entry["kind"] in _KINDS else _KINDS.index("server") for entry in entries
-        ],
-        "names": who,
-        "who": [_number(who, entry.get("who")) for entry in entries],
-        "how": [texts.add(entry.get("how") or "") for entry in entries],
-        "session": [_number(sessions, entry.get("session"), missing=-1) for entry in entries],
-        "text": [texts.add(_clip(entry["text"])) for entry in entries],
-    }
+def _drawing(found: Drawing, texts: Pool) -> dict[str, object]:
+    """Return a drawing by columns, which compress better than rows; times are differences, in 0.1 ms."""
+    rows: dict[str, list[object]] = {}
+    for name, default in _FIELDS.items():
+        values = [getattr(row, name) for row in found.rows]
+        if name == "at":
+            times = [round(at * 10) if at is not None else 0 for at in values]
+            values = [after - before for before, after in zip([0, *times], times, strict=False)]
+        elif isinstance(next((value for value in values if value is not None), None), str):
+            values = [None if value is None else texts.add(_clip(value)) for value in values]
+        if any(value != default for value in values):
+            rows[name] = values
+    return {"processes": found.processes, "sessions": found.sessions, "timed": found.timed, "rows": rows}
 
 
-def _number(names: Sequence[str | None], name: str | None, *, missing: int = 0) -> int:
-    return names.index(name) if name in names else missing
-
-
-def _lines(transcript: Sequence[str], limit: int) -> list[str]:
-    lines = [_clip(line) for line in transcript]
+def _transcript(seen: Observation, texts: Pool, limit: int) -> list[tuple[int, str]]:
+    """Return a transcript's lines, each with how it is shown: `begin`, `end`, or `wrong`."""
+    marks = ["begin" if step.result is None else "wrong" if step.went_wrong else "end" for step in seen.steps]
+    if seen.omitted:
+        marks.insert(seen.omitted_after + 1, "begin")
+    lines = [(texts.add(_clip(line)), mark) for line, mark in zip(seen.transcript, marks, strict=True)]
     if len(lines) <= limit:
         return lines
     head, tail = limit - limit // 2, limit // 2
-    return [*lines[:head], f"... {len(lines) - head - tail} lines left out ...", *lines[len(lines) - tail :]]
+    gap = texts.add(f"... {len(lines) - head - tail} lines left out ...")
+    return [*lines[:head], (gap, "begin"), *lines[len(lines) - tail :]]
 
 
 def _clip(text: str) -> str:

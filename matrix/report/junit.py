@@ -7,31 +7,34 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterable
 
-    from matrix.run.runner import Report
+    from matrix.records.observation import Observation
+    from matrix.records.summary import Summary
 
 #: What XML 1.0 cannot hold, not even escaped.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(report: Report) -> str:
+def junit(summary: Summary) -> str:
     """Return a run as XML: a suite a driver, a case a cell.
 
     A cell that is not as claimed is a failure and holds its transcript; one that could not be judged is an error; one
     that is not applicable is skipped. Only what was run is in it, and no times: cells run side by side.
     """
     root = ElementTree.Element("testsuites", name="matrix")
-    drivers = sorted({key.split("/")[2] for key in [*report.observations, *report.broken]})
+    deviations = set(summary.deviations)
+    suites: dict[str, list[str]] = {}
+    for key in sorted({*summary.observations, *summary.broken}):
+        suites.setdefault(key.split("/")[2], []).append(key)
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-    for driver in drivers:
+    for driver, keys in sorted(suites.items()):
         suite = ElementTree.SubElement(root, "testsuite", name=driver)
-        _properties(suite, [seen for seen in report.observations.values() if seen["driver"] == driver])
-        keys = sorted(key for key in {*report.observations, *report.broken} if key.split("/")[2] == driver)
+        _properties(suite, (summary.observations[key] for key in keys if key in summary.observations))
         counts = dict.fromkeys(totals, 0)
         for key in keys:
             counts["tests"] += 1
-            if outcome := _case(suite, key, report):
+            if outcome := _case(suite, key, summary, deviates=key in deviations):
                 counts[outcome] += 1
         for name, count in counts.items():
             suite.set(name, str(count))
@@ -42,12 +45,11 @@ def junit(report: Report) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _properties(suite: ElementTree.Element, observations: list[dict[str, Any]]) -> None:
-    found: dict[str, list[str]] = {}
+def _properties(suite: ElementTree.Element, observations: Iterable[Observation]) -> None:
+    found: dict[str, set[str]] = {}
     for seen in observations:
-        for name, version in seen["versions"].items():
-            if version not in found.setdefault(name, []):
-                found[name].append(version)
+        for name, version in seen.versions.items():
+            found.setdefault(name, set()).add(version)
     if found:
         properties = ElementTree.SubElement(suite, "properties")
         for name, versions in sorted(found.items()):
@@ -55,29 +57,23 @@ def _properties(suite: ElementTree.Element, observations: list[dict[str, Any]]) 
             ElementTree.SubElement(properties, "property", name=_legal(name), value=value)
 
 
-def _case(suite: ElementTree.Element, key: str, report: Report) -> str | None:
-    """Add a cell's test case and return which count it adds to, None where it passed."""
+def _case(suite: ElementTree.Element, key: str, summary: Summary, *, deviates: bool) -> str | None:
+    """Add a cell's test case and return which count it adds to, None if it passed."""
     stack, example, *rest = key.split("/")
     case = ElementTree.SubElement(suite, "testcase", classname=f"{stack}.{example}", name="/".join(rest))
-    if key in report.broken:
-        why = _legal(report.broken[key])
+    if key in summary.broken:
+        why = _legal(summary.broken[key])
         ElementTree.SubElement(case, "error", type="not judged", message=why).text = why
         return "errors"
-    seen = report.observations[key]
-    if seen["outcome"] == "not applicable":
-        ElementTree.SubElement(case, "skipped", message=_legal(seen.get("note", "not applicable")))
+    seen = summary.observations[key]
+    if not seen.applies:
+        ElementTree.SubElement(case, "skipped", message=_legal(seen.note or seen.outcome))
         return "skipped"
-    if key not in report.deviations:
+    if not deviates:
         return None
-    counts = ", ".join(f"{name} {count}x" for name, count in seen["seen"].items())
-    claimed = " or ".join(seen["expected"])
-    failure = ElementTree.SubElement(
-        case,
-        "failure",
-        type="not as claimed" if claimed else "not claimed yet",
-        message=f"seen {counts}; claimed {claimed}" if claimed else f"seen {counts}; nothing is claimed yet",
-    )
-    failure.text = _legal("\n".join(["", *seen["transcript"], ""]))
+    kind = "not as claimed" if key in summary.claims else "not claimed yet"
+    failure = ElementTree.SubElement(case, "failure", type=kind, message=_legal(summary.explain(key)))
+    failure.text = _legal("\n".join(["", *seen.transcript, ""]))
     return "failures"
 
 

@@ -219,42 +219,16 @@
     return new Response(stream).json();
   }
 
-  /** Return a timeline as rows: {at, kind, who, how, session, text}. */
-  function timelineOf(found, all) {
+  const ROW = { text: null, lane: "", at: null, session: null, began: null, wrong: false, how: null, sure: true, closes: false, reader: null, reply_to: null };
+  const TEXTS = ["kind", "text", "lane", "session", "how", "reader", "reply_to"];
+
+  /** Return a drawing with its rows as objects; matrix/records/lanes.py says what is in them. */
+  function drawingOf({ rows, ...found }, all) {
+    const columns = Object.entries(rows);
     let at = 0;
-    return {
-      processes: found.processes,
-      sessions: found.sessions,
-      timed: true,
-      entries: found.kind.map((kind, i) => withThread({
-        at: (at += found.at[i]) / 10,
-        kind: all.kinds[kind],
-        who: found.names[found.who[i]],
-        how: all.texts[found.how[i]],
-        session: found.sessions[found.session[i]] ?? null,
-        text: all.texts[found.text[i]],
-      })),
-    };
-  }
-
-  /** A thread acts in its process's lane, and is named in the text. */
-  function withThread(entry) {
-    const [who, thread] = (entry.who || "").split("/");
-    return thread ? { ...entry, who, text: `${thread}: ${entry.text}` } : entry;
-  }
-
-  /** Return a timeline of what the processes printed, for cells without evidence. */
-  function timelineFrom(lines) {
-    const entries = lines.map((text) => {
-      const match = /^((?:parent|child \d+)(?:\/\S+)?) +([^:]+)(?:: (.*))?$/.exec(text);
-      if (!match) return { kind: "omitted", who: null, session: null, text };
-      const [, who, step, result] = match;
-      const session = /session ([A-Z]+)$/.exec(result || "")?.[1] ?? null;
-      return withThread({ kind: result === undefined ? "begin" : "end", who, session, text: result === undefined ? step : `${step}: ${result}` });
-    });
-    const order = (values) => [...new Set(values.filter(Boolean))];
-    const processes = order(entries.map(({ who }) => who)).sort((a, b) => (b === "parent") - (a === "parent") || parseInt(a.slice(6), 10) - parseInt(b.slice(6), 10));
-    return { processes, sessions: order(entries.map(({ session }) => session)), timed: false, entries };
+    return { ...found, rows: rows.kind ? rows.kind.map((_, i) => ({ ...ROW,
+      ...Object.fromEntries(columns.map(([name, values]) => [name,
+        name === "at" ? (at += values[i]) / 10 : TEXTS.includes(name) ? (values[i] === null ? null : all.texts[values[i]]) : values[i]])) })) : [] };
   }
 
   // An open cell.
@@ -310,30 +284,30 @@
     if (cell.broken !== undefined) {
       return frame(id, el("section", {}, el("p", { class: "lead" }, "This cell could not be judged: ", all.texts[cell.broken])), about(example));
     }
-    const lines = all.transcripts[cell.transcript].map((line) => all.texts[line]);
+    const lines = all.pool[cell.transcript].map(([text, mark]) => ({ text: all.texts[text], mark }));
     return frame(id,
       verdict(id, cell, all),
       about(example),
-      diagramSection(cell, lines, all),
+      diagramSection(drawingOf(all.pool[cell.drawing], all)),
       viewsSection(cell, all),
       transcriptSection(lines),
       codeSection(id, example, all),
-      versionsSection(all.sets[cell.versions]));
+      versionsSection(all.pool[cell.versions]));
   }
 
   function verdict(id, cell, all) {
     const [sign, meaning] = all.outcomes[cell.outcome];
-    const expected = all.sets[cell.expected], seen = Object.entries(all.sets[cell.seen]);
+    const claimed = all.pool[cell.claimed], seen = Object.entries(all.pool[cell.seen]);
     const note = all.texts[cell.note];
     const claim = cell.outcome === "not applicable" ? null
-      : !expected.length ? "nothing is claimed of it yet"
-      : `${expected.join(" or ")}: ${cell.odd ? "NOT as claimed" : "as claimed"}`;
+      : !claimed.length ? "nothing is claimed of it yet"
+      : `${claimed.join(" or ")}: ${cell.odd ? "NOT as claimed" : "as claimed"}`;
     return el("section", {},
       el("p", { class: "lead" }, badge(cell.outcome, sign), " ", sentence(meaning)),
       el("dl", { class: "facts" },
         fact("Seen", seen.map(([outcome, count]) => `${outcome} ${count}×`).join(", ")),
         claim && fact("Claimed", claim),
-        reasonFact(cell.reason, all.reasons),
+        reasonFact(cell.reason, all),
         note && fact("Note", inline(note)),
         fact("Elsewhere", elsewhere(id))));
   }
@@ -342,15 +316,13 @@
   const badge = (outcome, sign) => el("span", { class: `badge o-${outcome.replaceAll(" ", "-")}` }, el("span", { class: "sign", "aria-hidden": "true" }, sign), " ", outcome);
   const fact = (name, ...value) => [el("dt", {}, name), el("dd", {}, ...value)];
 
-  const MOVERS = { you: "yours: change the program", driver: "the driver's", orm: "the ORM's", server: "the server's", nobody: "nobody's" };
-
-  function reasonFact(id, reasons) {
+  function reasonFact(id, { reasons, movers }) {
     if (!id) return null;
     const reason = reasons[id];
     if (!reason) return fact("Reason", id);
-    const sources = (reason.sources || []).map((source) => [link(source.url, `${source.package} ${source.version}, ${source.file} line ${source.line}`), "; "]);
+    const sources = reason.sources.map((source) => [link(source.url, `${source.package} ${source.version}, ${source.file} line ${source.line}`), "; "]);
     const links = [...(reason.link ? [link(reason.link, reason.link.replace(/^https:\/\//, "")), "; "] : []), ...sources.flat()].slice(0, -1);
-    return [fact("Reason", inline(reason.sentence)), links.length ? fact("Where", ...links) : null, fact("Whose move", MOVERS[reason.mover] || reason.mover)];
+    return [fact("Reason", inline(reason.sentence)), links.length ? fact("Where", ...links) : null, fact("Fix in", movers[reason.mover])];
   }
 
   const link = (url, text) => (/^https:\/\//.test(url) ? el("a", { href: url, rel: "noreferrer" }, text) : text);
@@ -396,7 +368,7 @@
   // What each saw.
 
   function viewsSection(cell, all) {
-    const [parent, ...children] = cell.views.map((view) => all.views[view]), server = all.views[cell.server];
+    const [parent, ...children] = cell.views.map((view) => all.pool[view]), server = all.pool[cell.server];
     if (cell.outcome === "not applicable") return null;
     const row = (name, view) => el("tr", {}, el("th", { scope: "row" }, name),
       el("td", { class: "number" }, String(view.right)), el("td", { class: "number" }, String(view.wrong)),
@@ -405,9 +377,9 @@
     const listed = (values) => (values.length ? values.join(", ") : "none");
     return el("section", {}, el("h3", {}, "Three points of view"),
       scroll("What the processes saw", el("table", { class: "plain" },
-        el("thead", {}, el("tr", {}, ["process", "right answers", "wrong answers", "exceptions", "unanswered", "server session"].map((name) => el("th", { scope: "col" }, name)))),
+        el("thead", {}, el("tr", {}, ["process", "right rows", "wrong rows", "exceptions", "unanswered", "server session"].map((name) => el("th", { scope: "col" }, name)))),
         el("tbody", {}, row("parent", parent), children.map((child) => row(child.name, child))))),
-      el("p", {}, `The server: ${server.sessions_before} sessions before, ${server.sessions_after} after; answers came from session ${listed(server.sessions_used)}`,
+      el("p", {}, `The server: ${server.sessions_before} sessions before, ${server.sessions_after} after; rows came from session ${listed(server.sessions_used)}`,
         server.committed === null ? "." : `; orders written and there: ${listed(server.committed)}; confirmed and lost: ${listed(server.lost)}; rolled back and there: ${listed(server.unwanted)}.`));
   }
 
@@ -415,14 +387,8 @@
 
   function transcriptSection(lines) {
     if (!lines.length) return null;
-    const shown = lines.map((line) => el("span", { class: isBad(line.replace(/^\S+(?: \d+)?\s+/, "")) ? "bad" : /: /.test(line) ? null : "quiet" }, `${line}\n`));
-    return el("section", {}, el("h3", {}, "Transcript"), codeBlock("Transcript", lines.join("\n"), el("pre", {}, shown)));
-  }
-
-  /** Say whether a step ended badly: raised, another row than asked for or none, death by signal. */
-  function isBad(text) {
-    const match = /^(?:\S+: )?(?:look up|read) (\d+): (?:order (-?\d+)|(nothing|row))/.exec(text);
-    return match ? match[3] !== undefined || match[1] !== match[2] : /: (raised|signal) /.test(text);
+    const shown = lines.map(({ text, mark }) => el("span", { class: { wrong: "bad", begin: "quiet" }[mark] }, `${text}\n`));
+    return el("section", {}, el("h3", {}, "Transcript"), codeBlock("Transcript", lines.map(({ text }) => text).join("\n"), el("pre", {}, shown)));
   }
 
   function codeSection(id, example, all) {
@@ -440,7 +406,7 @@
         yours(remedy), codeBlock(`Code of ${name}`, remedy.code));
     });
     return el("section", {},
-      el("h3", {}, remedies.length ? "What to write instead" : "Code"),
+      el("h3", {}, remedies.length ? "Tested fixes" : "Code"),
       remedies, own);
   }
 
@@ -479,37 +445,36 @@
 
   // The sequence diagram.
 
-  function diagramSection(cell, lines, all) {
-    const timeline = cell.timeline === null ? timelineFrom(lines) : timelineOf(all.timelines[cell.timeline], all);
-    if (!timeline.entries.length) return null;
-    const label = `Sequence diagram of ${timeline.processes.join(", ")} and server session ${timeline.sessions.join(", ") || "none"}`;
-    const [head, body] = diagram(timeline);
-    const key = timeline.timed
-      ? "Time in milliseconds. Solid line: sent by that process for certain; dashed: told by the order asked for, or nobody can tell who read it. “?”: the sender cannot be told. FIN, RST: the end of the socket."
-      : "From what the processes printed: a step and its result; a dotted line leads to the server session that answered.";
+  function diagramSection(drawing) {
+    if (!drawing.rows.length) return null;
+    const label = `Sequence diagram of ${drawing.processes.join(", ")} and server session ${drawing.sessions.join(", ") || "none"}`;
+    const [head, body] = diagram(drawing);
+    const key = drawing.timed
+      ? "Time in milliseconds. Solid line: that process sent it, for certain; dashed: inferred from the order in the query, or which process read it is unknown. “?”: the sender is unknown. FIN, RST: the end of the socket."
+      : "From what the processes printed: a step and its result; a dotted line leads to the server session that was used.";
     return el("section", {}, el("h3", {}, "What happened, in order"),
       el("div", { class: "scroll diagram", tabindex: 0, role: "region", "aria-label": label }, head, body),
       el("p", { class: "key" }, key),
-      timeline.timed ? el("details", {}, el("summary", {}, "The same as a table"), scroll("Events", eventTable(timeline))) : null);
+      drawing.timed ? el("details", {}, el("summary", {}, "The same as a table"), scroll("Events", eventTable(drawing))) : null);
   }
 
-  function eventTable({ entries }) {
+  function eventTable({ rows }) {
     return el("table", { class: "plain" },
-      el("thead", {}, el("tr", {}, ["ms", "who", "session", "what", "told by"].map((name) => el("th", { scope: "col" }, name)))),
-      el("tbody", {}, entries.map((entry) => el("tr", {},
-        el("td", { class: "number" }, entry.at.toFixed(1)), el("td", {}, entry.who ?? (entry.kind === "omitted" ? "" : "cannot be told")), el("td", {}, entry.session ?? ""),
-        el("td", {}, `${entry.kind === "begin" ? "begins: " : ""}${entry.text}`), el("td", {}, entry.how ?? "")))));
+      el("thead", {}, el("tr", {}, ["ms", "who", "session", "what", "attributed by"].map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, rows.map((row) => el("tr", {},
+        el("td", { class: "number" }, row.at.toFixed(1)), el("td", {}, row.lane || (row.kind === "sent" ? "unknown" : "")), el("td", {}, row.session ?? ""),
+        el("td", {}, `${row.kind === "begin" ? "begins: " : ""}${row.text}`), el("td", {}, row.how ?? "")))));
   }
 
   const CHARACTER = 7, STEP = 21, ARROW = 31, WIDEST = 84;
 
-  /** Draw a timeline; return its head, which stays in view, and its body, as two SVG elements of the same width. */
-  function diagram({ processes, sessions, timed, entries }) {
+  /** Draw what happened; return its head, which stays in view, and its body, as two SVG elements of the same width. */
+  function diagram({ processes, sessions, timed, rows }) {
     const left = timed ? 58 : 14;
-    const wire = (entry) => entry.kind === "message" || entry.kind === "socket";
-    const strange = entries.some((entry) => wire(entry) && !entry.session);
-    const unknown = entries.some((entry) => wire(entry) && !entry.who && entry.how);
-    const noted = entries.some((entry) => entry.kind === "server");
+    const WIRE = ["sent", "received", "mark"];
+    const strange = rows.some((row) => WIRE.includes(row.kind) && !row.session);
+    const unknown = rows.some((row) => row.kind === "sent" && !row.lane);
+    const noted = rows.some((row) => row.kind === "note");
     const lanes = [...processes.map((name) => ({ name, key: name, kind: "process" })), ...(unknown ? [{ name: "", key: "?", kind: "unknown" }] : []),
       ...[...sessions, ...(strange ? ["?"] : [])].map((name) => ({ name: `session ${name}`, key: `session ${name}`, kind: "session" })),
       ...(noted ? [{ name: "server", key: "server", kind: "server" }] : [])];
@@ -520,17 +485,16 @@
       x = one.x + gap;
     }
     const lane = (key) => lanes.find((one) => one.key === key);
-    const sessionLane = (entry) => lane(`session ${entry.session ?? "?"}`);
-    const rows = merged(entries);
+    const sessionLane = (row) => lane(`session ${row.session ?? "?"}`);
 
     let y = 16, width = x - gap + 60;
-    const lines = [], boxes = [], marks = [];
-    const extent = new Map(), busy = new Map(), over = new Set();
+    const lines = [], boxes = [], marks = [], bars = [];
+    const extent = new Map(), open = new Map(), over = new Set();
     const touch = (one) => {
       const had = extent.get(one);
       if (!over.has(one)) extent.set(one, [had ? had[0] : y - 6, y + 6]);
     };
-    const say = (x, at, text, style = "") => {
+    const write = (x, at, text, style = "") => {
       const cut = text.length > WIDEST ? `${text.slice(0, WIDEST - 1)}…` : text;
       width = Math.max(width, x + cut.length * CHARACTER + 12);
       marks.push(svg("text", { x, y: at, class: style }, cut, cut === text ? "" : svg("title", {}, text)));
@@ -541,106 +505,78 @@
       lines.push(svg("path", { class: `tip ${style}`, d: `M${to} ${y}l${-way * 8} -4v8z` }));
     };
 
-    rows.forEach((entry, number) => {
-      if (timed && entry.kind !== "omitted") marks.push(svg("text", { class: "time", x: left - 8, y: y + 4 }, entry.at.toFixed(1)));
-      const process = entry.who && entry.who !== "server" ? lane(entry.who) : null;
-      if (entry.kind === "omitted") {
-        say(left, y + 4, entry.text, "quiet");
-      } else if (entry.kind === "begin" || entry.kind === "end" || entry.kind === "step") {
-        if (!process) return;
-        touch(process);
-        track(busy, entry, process, y);
-        const uses = !timed && entry.kind !== "begin" && entry.session ? sessionLane(entry) : null;
-        if (uses) {
-          touch(uses);
-          const after = process.x + 16 + Math.min(entry.text.length, WIDEST) * CHARACTER;
-          if (after < uses.x) lines.push(svg("path", { class: "uses", d: `M${after} ${y}H${uses.x}` }));
-          lines.push(svg("circle", { class: "tip server", cx: uses.x, cy: y, r: 4 }));
-        }
-        say(process.x + 10, y + 4, entry.text, entry.kind !== "begin" && isBad(entry.text) ? "bad" : entry.kind === "begin" ? "quiet" : "");
-      } else if (wire(entry)) {
-        y += ARROW - STEP;
-        const end = sessionLane(entry);
-        touch(end);
-        const ending = entry.kind === "socket" && /^(FIN|RST|close)/.test(entry.text);
-        const style = (ending ? "end" : entry.who === "server" ? "server" : "") + (isSure(entry) ? "" : " unsure");
-        if (entry.who === "server") {
-          const reader = onlyReader(entries, entry, processes);
-          const to = reader ? lane(reader).x : end.x - gap * 0.62;
-          arrow(end.x, to, reader ? style : `${style} unsure`, reader ? "" : "which process read this cannot be told");
-          say(reader ? to + 10 : to + 6, y - 5, entry.text, ending ? "bad" : "");
-          if (ending) over.add(end);
-        } else if (process || entry.how) {
-          const from = process ?? lane("?");
-          if (process) touch(process);
-          else marks.push(svg("circle", { class: "unknown", cx: from.x, cy: y, r: 8 }), svg("text", { x: from.x - 3.5, y: y + 4, class: "bad" }, "?"));
-          arrow(from.x + (process ? 0 : 8), end.x, style, entry.how ? `told by: ${entry.how}` : "");
-          say(from.x + 12, y - 5, process ? entry.text : `[${entry.how}] ${entry.text}`, ending ? "bad" : "");
-        } else {
-          marks.push(svg("circle", { class: "unknown", cx: end.x, cy: y - 4, r: 4 }));
-          say(end.x + 10, y, entry.text, "bad");
-        }
-        if (ending) lines.push(svg("path", { class: "arrow end", d: `M${end.x - 6} ${y - 6}l12 12m0 -12l-12 12` }));
-      } else {
-        const said = entry.session ? `session ${entry.session}: ${entry.text}` : entry.text, at = lane("server").x - 40;
-        const text = said.length > WIDEST ? `${said.slice(0, WIDEST - 1)}…` : said, wide = text.length * CHARACTER + 10;
-        marks.push(svg("rect", { class: "note", x: at, y: y - 9, width: wide, height: 18, rx: 3 }));
-        marks.push(svg("text", { class: "on-note", x: at + 5, y: y + 4 }, text, svg("title", {}, `${said} (seen on the server)`)));
-        width = Math.max(width, at + wide + 8);
+    /** A step's begin, its end, or both. */
+    const step = (row, number, one) => {
+      touch(one);
+      if (row.kind === "begin") open.set(number, { text: row.text, top: y, one });
+      if (open.has(row.began)) {
+        const { top } = open.get(row.began);
+        bars.push(svg("rect", { class: "busy", x: one.x - 4, y: top, width: 8, height: Math.max(6, y - top) }));
+        open.delete(row.began);
       }
-      y += rows[number + 1] && rows[number + 1].kind === "omitted" ? STEP + 4 : STEP;
+      const uses = !timed && row.kind !== "begin" && row.session ? sessionLane(row) : null;
+      if (uses) {
+        touch(uses);
+        const after = one.x + 16 + Math.min(row.text.length, WIDEST) * CHARACTER;
+        if (after < uses.x) lines.push(svg("path", { class: "uses", d: `M${after} ${y}H${uses.x}` }));
+        lines.push(svg("circle", { class: "tip server", cx: uses.x, cy: y, r: 4 }));
+      }
+      write(one.x + 10, y + 4, row.text, row.wrong ? "bad" : row.kind === "begin" ? "quiet" : "");
+    };
+    const sent = (row, end, style) => {
+      const from = row.lane ? lane(row.lane) : lane("?");
+      if (row.lane) touch(from);
+      else marks.push(svg("circle", { class: "unknown", cx: from.x, cy: y, r: 8 }), svg("text", { x: from.x - 3.5, y: y + 4, class: "bad" }, "?"));
+      arrow(from.x + (row.lane ? 0 : 8), end.x, `${style}${row.sure ? "" : " unsure"}`, row.how ? `attributed by: ${row.how}` : "");
+      write(from.x + 12, y - 5, row.lane ? row.text : `[${row.how}] ${row.text}`, row.closes ? "bad" : "");
+    };
+    const received = (row, end, style) => {
+      const to = row.reader ? lane(row.reader).x : end.x - gap * 0.62;
+      arrow(end.x, to, `${style || "server"}${row.reader ? "" : " unsure"}`, row.reader ? "" : "which process read this is unknown");
+      write(row.reader ? to + 10 : to + 6, y - 5, row.text, row.closes ? "bad" : "");
+      if (row.closes) over.add(end);
+    };
+    const note = (row) => {
+      const whole = row.session ? `session ${row.session}: ${row.text}` : row.text, at = lane("server").x - 40;
+      const text = whole.length > WIDEST ? `${whole.slice(0, WIDEST - 1)}…` : whole, wide = text.length * CHARACTER + 10;
+      marks.push(svg("rect", { class: "note", x: at, y: y - 9, width: wide, height: 18, rx: 3 }));
+      marks.push(svg("text", { class: "on-note", x: at + 5, y: y + 4 }, text, svg("title", {}, `${whole} (seen on the server)`)));
+      width = Math.max(width, at + wide + 8);
+    };
+
+    rows.forEach((row, number) => {
+      if (timed && row.kind !== "omitted") marks.push(svg("text", { class: "time", x: left - 8, y: y + 4 }, row.at.toFixed(1)));
+      if (row.kind === "omitted") {
+        write(left, y + 4, row.text, "quiet");
+      } else if (row.kind === "note") {
+        note(row);
+      } else if (WIRE.includes(row.kind)) {
+        y += ARROW - STEP;
+        const end = sessionLane(row), style = row.closes ? "end" : "";
+        touch(end);
+        if (row.kind === "sent") sent(row, end, style);
+        else if (row.kind === "received") received(row, end, style);
+        else {
+          marks.push(svg("circle", { class: "unknown", cx: end.x, cy: y - 4, r: 4 }));
+          write(end.x + 10, y, row.text, "bad");
+        }
+        if (row.closes) lines.push(svg("path", { class: "arrow end", d: `M${end.x - 6} ${y - 6}l12 12m0 -12l-12 12` }));
+      } else if (lane(row.lane)) step(row, number, lane(row.lane));
+      y += rows[number + 1]?.kind === "omitted" ? STEP + 4 : STEP;
     });
     const height = y + 4;
-    for (const one of lanes) {
-      if (one.kind !== "process" && one.kind !== "session") continue;
-      lines.unshift(svg("path", { class: "life far", d: `M${one.x} 0V${height}` }));
+    const lives = lanes.filter((one) => one.kind === "process" || one.kind === "session");
+    const far = lives.map((one) => svg("path", { class: "life far", d: `M${one.x} 0V${height}` }));
+    for (const one of lives) {
       const [top, bottom] = extent.get(one) || [0, 0];
       if (bottom) boxes.push(svg("path", { class: `life ${one.kind}`, d: `M${one.x} ${top}V${bottom}` }));
     }
-    for (const open of busy.values()) for (const { text, top, one } of open) {
-      boxes.push(svg("rect", { class: "busy open", x: one.x - 4, y: top, width: 8, height: height - 4 - top }, svg("title", {}, `${text}: no answer`)));
-    }
-    const bars = (busy.done || []).map(({ top, bottom, one }) => svg("rect", { class: "busy", x: one.x - 4, y: top, width: 8, height: Math.max(6, bottom - top) }));
-    const body = svg("svg", { class: "body", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, lines.filter((line) => line.classList.contains("far")), boxes.filter((box) => !box.classList.contains("busy")), bars, boxes.filter((box) => box.classList.contains("busy")), lines.filter((line) => !line.classList.contains("far")), marks);
+    const never = [...open.values()].map(({ text, top, one }) => svg("rect", { class: "busy open", x: one.x - 4, y: top, width: 8, height: height - 4 - top }, svg("title", {}, `${text}: no result`)));
+    const body = svg("svg", { class: "body", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, far, boxes, bars, never, lines, marks);
     const head = svg("svg", { class: "head", width, height: 34, viewBox: `0 0 ${width} 34`, "aria-hidden": "true" }, lanes.filter((one) => one.name).map((one) => [
       svg("rect", { class: one.kind, x: one.x - 40, y: 5, width: 80, height: 24, rx: one.kind === "session" ? 12 : 3 }),
       svg("text", { class: `on-${one.kind}`, x: one.x, y: 21 }, one.name)]));
     return [head, body];
-  }
-
-  /** Join a step's beginning with its end where nothing stands between them. */
-  function merged(entries) {
-    const rows = [];
-    for (let i = 0; i < entries.length; i += 1) {
-      const entry = entries[i], next = entries[i + 1];
-      if (entry.kind === "begin" && next?.kind === "end" && next.who === entry.who && next.text.startsWith(`${entry.text}:`)) {
-        rows.push({ ...next, kind: "step", at: entry.at });
-        i += 1;
-      } else rows.push(entry);
-    }
-    return rows;
-  }
-
-  /** Keep account of the steps a process is in: from where to where a bar is drawn, and which never ended. */
-  function track(busy, entry, one, y) {
-    const open = busy.get(entry.who) || [];
-    busy.set(entry.who, open);
-    if (entry.kind === "begin") open.push({ text: entry.text, top: y, one });
-    if (entry.kind === "end") {
-      const index = open.findLastIndex(({ text }) => entry.text === text || entry.text.startsWith(`${text}:`));
-      if (index >= 0) (busy.done ||= []).push({ ...open.splice(index, 1)[0], bottom: y });
-    }
-  }
-
-  const isSure = (entry) => entry.who === "server" || (entry.who !== null && !/order/.test(entry.how || ""));
-
-  /** Return the process that alone can have read what the server sent: a child that opened the session, or the parent before any child. */
-  function onlyReader(entries, message, processes) {
-    const opener = entries.find((entry) => entry.session === message.session && processes.includes(entry.who))?.who;
-    if (!opener) return null;
-    if (opener !== "parent") return opener;
-    const firstChild = entries.findIndex((entry) => entry.who && entry.who !== "parent" && processes.includes(entry.who));
-    return firstChild < 0 || entries.indexOf(message) < firstChild ? "parent" : null;
   }
 
   // Events.

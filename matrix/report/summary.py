@@ -5,74 +5,66 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from matrix.records.outcomes import SIGNS
 from matrix.report import table
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from matrix.run.runner import Report
+    from matrix.records.summary import Summary
 
 #: Bytes that GitHub shows of a step's summary are 1 MiB; deviations beyond this are only counted.
 LIMIT = 900_000
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 
 
-def markdown(report: Report) -> str:
+def markdown(summary: Summary) -> str:
     """Return totals, the table, and what is not as it should be, with the transcripts folded."""
-    parts = ["## What happens when a forked process meets a database connection", _totals(report)]
-    parts += [f"**Not applicable:** {_plain(why)}" for _, why in sorted(report.unavailable.items())]
-    if report.observations:
-        grid = table.Grid(report.observations.values())
-        signs = ", ".join(f"{sign} {' or '.join(names)}" for sign, names in _signs(report).items())
-        parts += [table.markdown(report.observations.values(), {}, grid.examples), f"{signs}; \\* a race"]
-    if report.broken:
-        parts.append(f"### {len(report.broken)} not judged")
-        parts.append("\n".join(f"* `{key}`: {_plain(why)}" for key, why in sorted(report.broken.items())))
-    if report.deviations:
-        parts.append(f"### {len(report.deviations)} not as claimed")
+    deviations = summary.deviations
+    parts = ["## What happens when a forked process meets a database connection", _totals(summary, len(deviations))]
+    parts += [f"**Not applicable:** {_plain(why)}" for _, why in sorted(summary.unavailable.items())]
+    if summary.observations:
+        grid = table.Grid(summary.observations.values())
+        seen = {observation.outcome for observation in summary.observations.values()}
+        signs: dict[str, list[str]] = {}
+        for name in (name for name in SIGNS if name in seen):
+            signs.setdefault(_plain(SIGNS[name]), []).append(name)
+        legend = ", ".join(f"{sign} {' or '.join(names)}" for sign, names in signs.items())
+        parts += [table.markdown_grid(grid, summary.claims, grid.examples, grid.drivers), f"{legend}; \\* a race"]
+    if summary.broken:
+        parts.append(f"### {len(summary.broken)} not judged")
+        parts.append("\n".join(f"* `{key}`: {_plain(why)}" for key, why in sorted(summary.broken.items())))
+    if deviations:
+        parts.append(f"### {len(deviations)} not as claimed")
     size = len("\n\n".join(parts).encode())
-    for number, key in enumerate(sorted(report.deviations)):
-        part = _deviation(key, report.observations[key])
+    for number, key in enumerate(deviations):
+        part = _deviation(summary, key)
         size += len(part.encode()) + 2
         if size > LIMIT:
-            parts.append(f"and {len(report.deviations) - number} more, which are in the report")
+            parts.append(f"and {len(deviations) - number} more, which are in the report")
             break
         parts.append(part)
     return "\n\n".join(parts) + "\n"
 
 
-def _totals(report: Report) -> str:
-    applicable = sum(seen["outcome"] != "not applicable" for seen in report.observations.values())
+def _totals(summary: Summary, deviations: int) -> str:
     counts = {
-        "as claimed": applicable - len(report.deviations),
-        "not as claimed": len(report.deviations),
-        "not judged": len(report.broken),
-        "not applicable": len(report.observations) - applicable,
+        "as claimed": summary.as_claimed,
+        "not as claimed": deviations,
+        "not judged": len(summary.broken),
+        "not applicable": summary.not_applicable,
     }
     text = ", ".join(f"**{count}** {name}" for name, count in counts.items() if count or name == "as claimed")
-    runs = f", {report.runs} runs in {report.seconds:.0f} s" if report.runs else ""
-    servers = "; ".join(map(_plain, report.servers))
-    return f"{len(report.observations) + len(report.broken)} cells: {text}{runs}." + (f" {servers}." if servers else "")
+    runs = f", {summary.runs} runs in {summary.seconds:.0f} s" if summary.runs else ""
+    servers = "; ".join(map(_plain, summary.servers))
+    cells = len(summary.observations) + len(summary.broken)
+    return f"{cells} cells: {text}{runs}." + (f" {servers}." if servers else "")
 
 
-def _signs(report: Report) -> dict[str, list[str]]:
-    seen = {observation["outcome"] for observation in report.observations.values()}
-    signs: dict[str, list[str]] = {}
-    for name, sign in table.SIGNS.items():
-        if name in seen:
-            signs.setdefault(_plain(sign), []).append(name)
-    return signs
-
-
-def _deviation(key: str, seen: dict[str, Any]) -> str:
-    counts = ", ".join(f"{name} {count}x" for name, count in seen["seen"].items())
-    claimed = f"claimed {' or '.join(seen['expected'])}" if seen["expected"] else "nothing is claimed yet"
-    fence = "`" * max(
-        3, 1 + max((len(run) for line in seen["transcript"] for run in re.findall("`+", line)), default=0)
-    )
-    lines = "\n".join(" ".join(line.splitlines()) for line in seen["transcript"])
-    title = f"<code>{key}</code>: {counts}; {claimed}"
-    return f"<details><summary>{title}</summary>\n\n{fence}text\n{lines}\n{fence}\n\n</details>"
+def _deviation(summary: Summary, key: str) -> str:
+    lines = [" ".join(line.splitlines()) for line in summary.observations[key].transcript]
+    fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
+    title = f"<code>{key}</code>: {summary.explain(key)}"
+    body = "\n".join(lines)
+    return f"<details><summary>{title}</summary>\n\n{fence}text\n{body}\n{fence}\n\n</details>"
 
 
 def _plain(text: str) -> str:

@@ -1,71 +1,129 @@
-"""Draws the matrix as a table: for a terminal, and for a page. Reads observations and runs nothing."""
+"""Puts outcomes into words and tables, for a terminal and in Markdown. Reads observations and runs nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.catalogue import STACKS, TRANSPORTS
-from matrix.records.outcomes import OUTCOMES, worst
+from matrix.catalogue import STACKS
+from matrix.records.facts import TRANSPORTS
+from matrix.records.outcomes import OUTCOMES, SIGNS, worst
+from matrix.records.summary import is_race
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-#: A sign for each outcome, so that no table needs its colours to be read.
-SIGNS = {
-    "wrong row": "‼",
-    "lost write": "‼",
-    "unwanted write": "‼",
-    "crash": "✖",
-    "hang": "✖",
-    "parent error": "✗",
-    "child error": "✗",
-    "leak": "~",
-    "shared session": "~",
-    "new session": "~",
-    "works": "✓",
-    "not applicable": "-",
-}
-#: A style of the terminal for each sign; the signs differ too, for those who see no colours.
+    from matrix.records.claim import Claim
+    from matrix.records.observation import Observation
+
+#: A style of the terminal for each sign; the signs differ too, for readers who see no colours.
 COLOURS = {"‼": "bold red", "✖": "magenta", "✗": "yellow", "~": "cyan", "✓": "green", "-": "dim"}
+#: How pages name the stacks.
+STACK_TITLES = {"bare": "without an ORM", "django": "Django", "sqlalchemy": "SQLAlchemy"}
+#: Who has to change something, by what a reason says of it.
+MOVERS = {
+    "you": "your application",
+    "driver": "the driver",
+    "orm": "the ORM",
+    "server": "the server",
+    "nobody": "nothing to fix",
+}
+_AXES = ("driver", "transport", "stack", "server", "example")
 
 
-def phrase(observations: Iterable[dict[str, Any]]) -> str:
-    """Return what a few cells that differ in transport or server did, `parent error` or `works (tls: hang)`.
+def by_outcome(cells: Iterable[Observation]) -> dict[str, list[Observation]]:
+    """Return observations by outcome, from the worst down."""
+    groups: dict[str, list[Observation]] = {}
+    for seen in cells:
+        groups.setdefault(seen.outcome, []).append(seen)
+    return {outcome: groups[outcome] for outcome in OUTCOMES if outcome in groups}
 
-    A trailing `*` says that other outcomes were seen too, or are claimed to be possible: a race.
+
+def describe(some: Sequence[Observation], among: Sequence[Observation], *, inner: bool = False) -> str:
+    """Say which of a set of cells are meant, with as few words as tell them apart: `tls`, `mysqlclient: tls`.
+
+    Empty if they are all of them.
     """
-    groups: dict[str, list[str]] = {}
-    for observation in observations:
-        race = len(set(observation["seen"]) | set(observation["expected"])) > 1 and len(observation["expected"]) != 1
-        word = observation["outcome"] + ("*" if race else "")
-        groups.setdefault(word, []).append(observation["transport"])
-    if not groups:
+    chosen = {seen.id for seen in some}
+    if not some or chosen == {seen.id for seen in among}:
         return ""
-    main = max(groups, key=lambda word: (len(groups[word]), -list(OUTCOMES).index(word.rstrip("*"))))
-    rest = [f"{', '.join(groups[word])}: {word}" for word in groups if word != main]
-    return main + (f" ({'; '.join(rest)})" if rest else "")
+    axes = [axis for axis in _AXES if len({getattr(seen.cell, axis) for seen in among}) > 1]
+    for axis in axes:
+        values = _values(axis, some)
+        if chosen == {seen.id for seen in among if getattr(seen.cell, axis) in values}:
+            return ", ".join(_word(axis, value) for value in values)
+    best: list[str] | None = None
+    for axis in axes:
+        whole, parts = [], []
+        for value in _values(axis, some):
+            rest = describe(_at(axis, value, some), _at(axis, value, among), inner=True)
+            if not rest:
+                whole.append(_word(axis, value))
+            else:
+                parts.append(f"{_word(axis, value)} ({rest})" if inner else f"{_word(axis, value)}: {rest}")
+        parts = [", ".join(whole), *parts] if whole else parts
+        if best is None or sum(map(len, parts)) < sum(map(len, best)):
+            best = parts
+    return "; ".join(best or [])
 
 
-def sign(observations: Iterable[dict[str, Any]]) -> str:
-    """Return the sign of the worst outcome of a few cells, nothing where there are none."""
-    outcomes = [observation["outcome"] for observation in observations]
-    return SIGNS[worst(outcomes)] if outcomes else " "
+def _values(axis: str, cells: Iterable[Observation]) -> list[str]:
+    return list(dict.fromkeys(getattr(seen.cell, axis) for seen in cells))
+
+
+def _at(axis: str, value: str, cells: Iterable[Observation]) -> list[Observation]:
+    return [seen for seen in cells if getattr(seen.cell, axis) == value]
+
+
+def _word(axis: str, value: str) -> str:
+    return STACK_TITLES[value] if axis == "stack" else value
+
+
+def results(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> list[tuple[str, bool, str]]:
+    """Return what a few cells did: outcome, whether it is a race, and what sets these cells apart from the others.
+
+    The result of most cells comes first, without what sets it apart.
+    """
+    groups: dict[tuple[str, bool], list[Observation]] = {}
+    for outcome, some in by_outcome(cells).items():
+        for seen in some:
+            groups.setdefault((outcome, is_race(seen, claims.get(seen.id))), []).append(seen)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [(*key, describe(some, cells) if number else "") for number, (key, some) in enumerate(ordered)]
+
+
+def phrase(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> str:
+    """Return what a few cells did in words, `parent error` or `works (tls: hang*)`; a race has a trailing `*`."""
+    words = [(outcome + "*" * race, where) for outcome, race, where in results(cells, claims)]
+    rest = "; ".join(f"{where}: {word}" for word, where in words[1:])
+    return (words[0][0] if words else "") + (f" ({rest})" if rest else "")
+
+
+def marked(outcome: str, *, race: bool = False) -> str:
+    """Return an outcome with its sign for Markdown, with a star if it is a race."""
+    return f"{SIGNS[outcome]} {outcome}" + "\\*" * race
+
+
+def cell(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> str:
+    """Return what a few cells did as a cell of a Markdown table."""
+    return "<br>".join(
+        marked(outcome, race=race) + (f" *({where})*" if where else "")
+        for outcome, race, where in results(cells, claims)
+    )
 
 
 class Grid:
     """Observations by example, stack and driver, in the order in which tables show them."""
 
-    def __init__(self, observations: Iterable[dict[str, Any]]) -> None:
-        self._cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-        for observation in observations:
-            key = (observation["example"], observation["stack"], observation["driver"])
-            self._cells.setdefault(key, []).append(observation)
+    def __init__(self, observations: Iterable[Observation]) -> None:
+        self._cells: dict[tuple[str, str, str], list[Observation]] = {}
+        for seen in observations:
+            self._cells.setdefault((seen.cell.example, seen.cell.stack, seen.cell.driver), []).append(seen)
         for cells in self._cells.values():
-            cells.sort(key=lambda cell: (cell["server"]["family"], TRANSPORTS.index(cell["transport"])))
+            cells.sort(key=lambda seen: (seen.cell.server, TRANSPORTS.index(seen.cell.transport)))
         self.examples = sorted({example for example, _, _ in self._cells})
         self.drivers = sorted({driver for _, _, driver in self._cells})
 
@@ -73,82 +131,78 @@ class Grid:
         """Return the stacks in which an example was observed."""
         return [stack for stack in STACKS if any((example, stack, driver) in self._cells for driver in self.drivers)]
 
-    def at(self, example: str, stack: str, driver: str) -> list[dict[str, Any]]:
+    def at(self, example: str, stack: str, driver: str) -> list[Observation]:
         """Return what was observed of an example in a stack with a driver, one observation a server and transport."""
         return self._cells.get((example, stack, driver), [])
 
-    def rows(self, example: str) -> list[tuple[list[str], list[list[dict[str, Any]]]]]:
-        """Return an example's rows: the stacks that a row speaks for, and the observations in each driver's column.
-
-        Stacks that did the same with every driver share a row.
-        """
-        rows: list[tuple[list[str], list[list[dict[str, Any]]]]] = []
-        for stack in self.stacks(example):
-            columns = [self.at(example, stack, driver) for driver in self.drivers]
-            same = next((row for row in rows if list(map(phrase, row[1])) == list(map(phrase, columns))), None)
-            if same:
-                same[0].append(stack)
-            else:
-                rows.append(([stack], columns))
-        return rows
+    def of(self, example: str, driver: str) -> list[Observation]:
+        """Return what was observed of an example with a driver, in every stack."""
+        return [seen for stack in STACKS for seen in self.at(example, stack, driver)]
 
 
-def terminal(observations: Iterable[dict[str, Any]], *, colour: bool, width: int | None = None) -> str:
-    """Return the table and its legend as lines of text, coloured where wished; `width` in columns, if limited."""
-    grid = Grid(observations)
+def terminal(
+    observations: Mapping[str, Observation],
+    claims: Mapping[str, Claim],
+    *,
+    colour: bool,
+    width: int | None = None,
+) -> str:
+    """Return the table and its legend as lines of text, in colour if wished; `width` in columns, if limited.
+
+    Stacks in which every driver did the same share a row.
+    """
+    grid = Grid(observations.values())
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("example", "stack", *grid.drivers):
         table.add_column(name, no_wrap=width is None, overflow="fold")
-    seen = set()
     for example in grid.examples:
-        for number, (stacks, columns) in enumerate(grid.rows(example)):
+        rows: dict[tuple[str, ...], list[str]] = {}
+        for stack in grid.stacks(example):
+            rows.setdefault(tuple(_text(grid.at(example, stack, d), claims) for d in grid.drivers), []).append(stack)
+        for number, (texts, stacks) in enumerate(rows.items()):
             everywhere = len(stacks) == len(grid.stacks(example)) > 1
-            table.add_row(
-                example if number == 0 else "",
-                "all" if everywhere else ", ".join(stacks),
-                *(
-                    Text(f"{sign(cells)} {phrase(cells)}".strip(), style=COLOURS.get(sign(cells), ""))
-                    for cells in columns
-                ),
-            )
-            seen |= {cell["outcome"] for cells in columns for cell in cells}
+            words = [example if number == 0 else "", "all" if everywhere else ", ".join(stacks)]
+            table.add_row(*words, *(Text(text, style=COLOURS.get(text[:1], "")) for text in texts))
     console = Console(width=width or 1000, force_terminal=colour, color_system="standard" if colour else None)
     with console.capture() as capture:
         console.print(table)
-    return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), "", *legend(seen)])
+    outcomes = {seen.outcome for seen in observations.values()}
+    legend = [f"{SIGNS[name]} {name:<15} {meaning}" for name, meaning in OUTCOMES.items() if name in outcomes]
+    race = "* a race: other outcomes are possible too; (tls: ...) a transport that differs from the others"
+    return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), "", *legend, race])
 
 
-def legend(seen: Iterable[str]) -> list[str]:
-    """Return a line for each outcome that is to be explained, from the worst down."""
-    lines = [f"{SIGNS[name]} {name:<15} {meaning}" for name, meaning in OUTCOMES.items() if name in set(seen)]
-    return [
-        *lines,
-        "* a race: other outcomes are possible too; (tls: ...) a transport that differs from the others",
-    ]
+def _text(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> str:
+    return f"{SIGNS[worst(seen.outcome for seen in cells)]} {phrase(cells, claims)}" if cells else ""
 
 
-def markdown(observations: Iterable[dict[str, Any]], links: Mapping[str, str], titles: Sequence[str]) -> str:
-    """Return the table for a page: a row an example, a column a driver, stacks side by side where they differ.
+def markdown_grid(
+    grid: Grid,
+    claims: Mapping[str, Claim],
+    names: Iterable[str],
+    drivers: Iterable[str],
+    *,
+    link: Callable[[str], str] | None = None,
+    missing: Callable[[str, str], str] = lambda _, __: "",
+) -> str:
+    """Return a table of examples by drivers: one line for all stacks and transports that did the same.
 
-    `links` gives the page of an example or a driver; `titles` names the examples to show, in order.
+    `link` returns the address of an example's or a driver's page; `missing` says what stands where nothing was
+    observed.
     """
-    grid = Grid(observations)
-    linked = [f"[{name}]({links[name]})" if name in links else name for name in grid.drivers]
-    lines = ["| |" + "|".join(f" {name} " for name in linked) + "|", "|---|" + "---|" * len(grid.drivers)]
-    for example in titles:
-        if example not in grid.examples:
-            continue
-        cells = []
-        for driver in grid.drivers:
-            parts: dict[str, list[str]] = {}
-            for stack in grid.stacks(example):
-                found = grid.at(example, stack, driver)
-                if found:
-                    parts.setdefault(f"{sign(found)} {phrase(found)}", []).append(stack)
-            if len(parts) == 1:
-                cells.append(next(iter(parts)))
-            else:
-                cells.append("<br>".join(f"{text} *({', '.join(stacks)})*" for text, stacks in parts.items()))
-        name = f"[`{example}`]({links[example]})" if example in links else f"`{example}`"
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    drivers = list(drivers)
+    head = ["", *(f"[{name}]({link(name)})" if link else name for name in drivers)]
+    rows = [
+        [
+            f"[`{name}`]({link(name)})" if link else f"`{name}`",
+            *(cell(grid.of(name, driver), claims) or missing(name, driver) for driver in drivers),
+        ]
+        for name in names
+    ]
+    return markdown_table(head, rows)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose cells are Markdown already."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
