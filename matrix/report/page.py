@@ -174,9 +174,7 @@ def _columns(parts: Iterable[list[str]]) -> list[Column]:
     return [Column(*one, first=not i or found[i - 1][:2] != one[:2]) for i, one in enumerate(found)]
 
 
-def _groups(
-    squares: Mapping[str, Square], columns: list[Column], cards: Mapping[str, Card], kind: str
-) -> list[Group]:
+def _groups(squares: Mapping[str, Square], columns: list[Column], cards: Mapping[str, Card], kind: str) -> list[Group]:
     """Return the groups of rows of one kind of example."""
     stacks: dict[str, set[str]] = {}
     for key in squares:
