@@ -131,7 +131,7 @@ class Facts:
 
 def load(results: Path = files.RESULTS, root: Path = catalogue.ROOT) -> Facts:
     """Read everything; raise MatrixError, with the file and what is wrong, if something is malformed."""
-    drivers = catalogue.drivers(root)
+    drivers = {name: driver.facts for name, driver in catalogue.drivers(root).items()}
     cells = catalogue.cells(root)
     read = files.read_folder(results)
     found = {cell.id: read[cell.id] for cell in cells if cell.id in read}

@@ -39,7 +39,7 @@ _FRAGMENT = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOT
 
 
 class _Page:
-    """What templates call besides `facts`: functions of `content` as they are, those of `tables` with this page's links."""
+    """What templates call that depends on the page: links, and tables with links."""
 
     def __init__(self, facts: Facts, page: str) -> None:
         self._facts, self._page = facts, page
