@@ -10,17 +10,19 @@ from matrix.catalogue import STACKS
 from matrix.errors import MatrixError
 from matrix.pages import check, choice, words
 from matrix.pages.explain import explain
-from matrix.pages.facts import STACK_TITLES, load
+from matrix.pages.facts import load
 from matrix.pages.source import pattern
 from matrix.pages.words import prose
-from matrix.records import old_results as observations
+from matrix.records.results import RESULTS
+from matrix.report.table import STACK_TITLES, by_outcome
 
 if TYPE_CHECKING:
     import argparse
 
     from matrix.pages.facts import Facts
+    from matrix.pages.prose import Launcher
 
-#: What `--orm` takes; `none` is another word for the driver alone.
+#: What `--orm` takes.
 ORMS = ("none", *STACKS)
 
 
@@ -34,20 +36,20 @@ def add_commands(subparsers: Any) -> None:
     add.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; exit 1 where a page is stale, a link dead, or a statement not what results show",
+        help="write nothing; exit 1 if a page is stale, a link dead, or a statement not what results show",
     )
     _add_results(add)
 
     add = subparsers.add_parser(
-        "explain", help="say what an error message comes from, and what to write", allow_abbrev=False
+        "explain", help="say what causes an error message, and print a tested fix", allow_abbrev=False
     )
     add.set_defaults(command=_explain)
     add.add_argument("message", nargs="*", help="the message; else a message or a traceback on standard input")
-    add.add_argument("--driver", metavar="NAME", help="the driver, where the message does not show it")
-    add.add_argument("--orm", choices=ORMS, help="the ORM, where the message does not show it")
+    add.add_argument("--driver", metavar="NAME", help="the driver, if the message does not show it")
+    add.add_argument("--orm", choices=ORMS, help="the ORM, if the message does not show it")
     _add_results(add)
 
-    add = subparsers.add_parser("advise", help="say which code is proven for a stack", allow_abbrev=False)
+    add = subparsers.add_parser("advise", help="print the code that is tested for a stack", allow_abbrev=False)
     add.set_defaults(command=_advise)
     add.add_argument("--driver", required=True, metavar="NAME", help="the driver")
     add.add_argument("--orm", choices=ORMS, default="none", help="the ORM (default none)")
@@ -63,7 +65,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         type=Path,
-        default=observations.RESULTS,
+        default=RESULTS,
         metavar="DIR",
         help="the folder of results (default matrix/results)",
     )
@@ -97,7 +99,7 @@ def _explain(options: argparse.Namespace) -> int:
 def _advise(options: argparse.Namespace) -> int:
     facts = load(options.results)
     driver = _driver(facts, options.driver) or ""
-    launchers = {launcher["id"]: launcher for launcher in facts.prose["launchers"]}
+    launchers = {launcher.id: launcher for launcher in facts.prose.launchers}
     if options.launcher not in launchers:
         raise MatrixError(f"there is no launcher {options.launcher!r}; there are {', '.join(launchers)}")
     text = advice(facts, launchers[options.launcher], _stack(options.orm) or "bare", driver, options.transport)
@@ -105,49 +107,44 @@ def _advise(options: argparse.Namespace) -> int:
     return 0
 
 
-def advice(facts: Facts, launcher: dict[str, Any], stack: str, driver: str, transport: str) -> list[str]:
+def advice(facts: Facts, launcher: Launcher, stack: str, driver: str, transport: str) -> list[str]:
     """Return what `advise` prints, as lines: the remedy, its code and cost, what does not protect, the proof."""
     found = choice.advise(facts, launcher, stack, driver, transport)
-    lines = [f"{launcher['title']}, {STACK_TITLES[stack]}, {driver}, {transport}"]
-    lines += [*prose(launcher["forks"]), *prose(launcher["leaves"])]
+    lines = [f"{launcher.title}, {STACK_TITLES[stack]}, {driver}, {transport}"]
+    lines += [*prose(launcher.forks), *prose(launcher.leaves)]
     if found.best is None:
-        lines += ["", "Nothing is proven here: no remedy has results for it."]
+        lines += ["", "No remedy is tested here: none has results."]
     else:
         example = facts.examples[stack, found.best.remedy]
         lines += ["", *prose(f"Write {found.best.remedy}: {example.title}"), ""]
         lines += [*words.pattern(pattern(facts.root / example.path)), "", f"It stands in {example.path}."]
-        if "wiring" in launcher and "_at_fork" not in found.best.remedy:
-            lines += ["", *prose(launcher.get("where", "")), "", *words.code(launcher["wiring"].strip())]
+        if launcher.wiring and "_at_fork" not in found.best.remedy:
+            lines += ["", *prose(launcher.where), "", *words.code(launcher.wiring.strip())]
         lines += ["", "What it costs:", *(line for sentence in found.cost for line in prose(sentence, 2))]
-        lines += ["", "Proof:", *(f"  {cell['id']}: {cell['outcome']}" for cell in found.best.cells)]
+        lines += ["", "Tested in:", *(f"  {seen.id}: {seen.outcome}" for seen in found.best.cells)]
         if found.covered:
-            lines += prose(f"It is for {', '.join(found.covered)}, which bite here.", 2)
+            lines += prose(f"It is for {', '.join(found.covered)}, which do harm here.", 2)
     if found.others:
-        proven = ", ".join(f"{proof.remedy} ({proof.quality})" for proof in found.others)
-        lines += ["", *prose(f"Proven here too: {proven}")]
+        others = ", ".join(f"{proof.remedy} ({proof.quality})" for proof in found.others)
+        lines += ["", *prose(f"Tested here too: {others}")]
     if guards := [proof.remedy for proof in found.unproven if proof.guards]:
-        lines += prose(f"To find who uses what it inherited, it raises in the child: {', '.join(guards)}")
-    recommended = [f"{said['says']} {said['example']}: {choice.summary(cells)}" for said, cells in found.folklore]
-    unproven = [f"{p.remedy}: {choice.summary(p.cells)}" for p in found.unproven if not (p.guards or _said(found, p))]
-    if recommended or unproven:
+        lines += prose(f"Raises in a child that uses an inherited connection, to find such code: {', '.join(guards)}")
+    told = {said.example for said, _ in found.folklore}
+    fails = [(f"{said.says} {said.example}", cells) for said, cells in found.folklore]
+    fails += [(p.remedy, p.cells) for p in found.unproven if not p.guards and p.remedy not in told]
+    if fails:
         lines += ["", "What does not protect here, though it is recommended:"]
-        lines += [line for text in [*recommended, *unproven] for line in prose(text, 2)]
-    if "without" in launcher:
-        lines += ["", *prose(launcher["without"])]
-    return lines
-
-
-def _said(found: choice.Advice, proof: choice.Proof) -> bool:
-    return any(said["example"] == proof.remedy for said, _ in found.folklore)
+        lines += [line for text, cells in fails for line in prose(f"{text}: {', '.join(by_outcome(cells))}", 2)]
+    return [*lines, *(["", *prose(launcher.without)] if launcher.without else [])]
 
 
 def _driver(facts: Facts, name: str | None) -> str | None:
-    """Return a driver's name as its folder has it; raise MatrixError where there is none."""
+    """Return a driver's name as its folder has it; raise MatrixError if there is none."""
     if name is None:
         return None
-    for driver in facts.drivers.values():
-        if name.lower() in (driver.name, driver.facts.distributions[0].lower(), driver.facts.module.lower()):
-            return driver.name
+    for folder, driver in facts.drivers.items():
+        if name.lower() in (folder, driver.module.lower(), *map(str.lower, driver.distributions)):
+            return folder
     raise MatrixError(f"there is no driver {name!r}; there are {', '.join(facts.drivers)}")
 
 

@@ -4,97 +4,144 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from matrix.catalogue import STACKS, TRANSPORTS
-from matrix.pages import choice, symptoms, tables, timeline
-from matrix.pages.facts import describe, outcomes
-from matrix.pages.source import pattern
-from matrix.pages.statements import test
+from matrix.catalogue import STACKS, Example
+from matrix.pages import choice, symptoms
+from matrix.pages.facts import by_example
+from matrix.pages.statements import Result, fill, test
+from matrix.records.facts import TRANSPORTS
+from matrix.records.lanes import drawing
+from matrix.records.outcomes import OUTCOMES
+from matrix.report.show import named_version
+from matrix.report.table import by_outcome, cell, describe, marked
+from matrix.report.timeline import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matrix.pages.facts import Facts
+    from matrix.pages.prose import Advice, ArticleClaim, Finding, Launcher
+    from matrix.pages.symptoms import Symptom
+    from matrix.records.claim import Source
+    from matrix.records.observation import Observation
+
+#: Characters that a drawing is wide at most, and lines that it is long at most.
+WIDTH, LENGTH = 100, 70
 
 
 def legend(facts: Facts) -> list[tuple[str, str]]:
-    """Return the outcomes that were observed, with signs and meanings."""
-    seen = {outcome for observation in facts.observed.values() for outcome in observation["seen"]}
-    return tables.legend(seen | ({"not applicable"} if facts.skipped else set()))
+    """Return the outcomes that were observed, with signs and meanings, from the worst down."""
+    seen = {outcome for observation in facts.observed.values() for outcome in observation.seen}
+    wanted = seen | ({"not applicable"} if facts.skipped else set())
+    return [(marked(outcome), meaning) for outcome, meaning in OUTCOMES.items() if outcome in wanted]
 
 
-def findings(facts: Facts) -> list[dict[str, Any]]:
-    """Return the findings that have results, each with the outcomes of its cells and the cell that shows it."""
+class ShownFinding(NamedTuple):
+    """A finding as pages print it: its words filled in, and the outcomes of its cells."""
+
+    finding: Finding
+    title: str
+    text: str
+    outcomes: str
+
+
+def findings(facts: Facts) -> list[ShownFinding]:
+    """Return the findings that have results."""
     found = []
-    for finding in facts.prose["findings"]:
-        results = [test(facts, statement) for statement in finding["rests_on"]]
-        if finding["show"] not in facts.observed or not all(result.among for result in results):
+    for finding in facts.prose.findings:
+        results = [(ground.name or "", test(facts, ground)) for ground in finding.rests_on]
+        if finding.show not in facts.observed or not all(result.among for _, result in results):
             continue
-        groups = outcomes({o["id"]: o for result in results for o in result.among}.values())
-        words = ", ".join(f"{outcome} {len(some)}" for outcome, some in groups.items())
-        found.append(finding | {"words": words, "cells": sum(map(len, groups.values()))})
+        groups = by_outcome({seen.id: seen for _, result in results for seen in result.among}.values())
+        words = ", ".join(f"{outcome} in {len(some)}" for outcome, some in groups.items())
+        named = dict(results)
+        title, text = (fill(facts, sentence, named) for sentence in (finding.title, finding.text))
+        found.append(ShownFinding(finding, title, text, f"{words} cells"))
     return found
 
 
-def article(facts: Facts) -> list[dict[str, Any]]:
+class Tested(NamedTuple):
+    """A claim of the article, and what the results say of it."""
+
+    claim: ArticleClaim
+    text: str
+    result: Result
+    groups: dict[str, str]
+    examples: list[str]
+
+
+def article(facts: Facts) -> list[Tested]:
     """Return the article's claims, each with what the results say of it."""
     found = []
-    for claim in facts.prose["article"]:
+    for claim in facts.prose.article:
         result = test(facts, claim)
-        found.append(
-            claim
-            | {
-                "result": result,
-                "groups": {outcome: describe(some, result.among) for outcome, some in outcomes(result.among).items()},
-                "examples": sorted({o["example"] for o in result.among}),
-            }
-        )
+        groups = {outcome: describe(some, result.among) for outcome, some in by_outcome(result.among).items()}
+        examples = sorted({seen.cell.example for seen in result.among})
+        found.append(Tested(claim, fill(facts, claim.text, {"cells": result}), result, groups, examples))
     return found
 
 
-def all_symptoms(facts: Facts) -> list[dict[str, Any]]:
+class Message(NamedTuple):
+    """A text that exceptions had: as which classes, with which drivers, in which processes, in how many cells."""
+
+    text: str
+    kinds: list[str]
+    drivers: list[str]
+    who: list[str]
+    cells: int
+
+
+class Hazard(NamedTuple):
+    """An example that shows a symptom: in which cells, why, and what fixes it in all of them."""
+
+    example: Example
+    where: str
+    reasons: list[str]
+    remedies: list[str]
+
+
+class Cause(NamedTuple):
+    """A symptom with its messages, the hazards that produce it, and the remedies in which it is seen too."""
+
+    symptom: Symptom
+    messages: list[Message]
+    hazards: list[Hazard]
+    remedies: list[Hazard]
+
+
+def all_symptoms(facts: Facts) -> list[Cause]:
     """Return every symptom with its messages and causes."""
     found = []
     for symptom in symptoms.collect(facts):
-        causes: list[dict[str, Any]] = []
-        for name, cells in symptoms.by_example(symptom.cells).items():
-            reasons = dict.fromkeys(filter(None, map(facts.reason, cells)))
-            causes.append(
-                {
-                    "example": facts.example(name),
-                    "cells": cells,
-                    "where": describe(cells, facts.of(example=name)) or "everywhere",
-                    "reasons": list(reasons),
-                    "remedies": remedies_everywhere(facts, name, cells),
-                }
+        causes = [
+            Hazard(
+                example=facts.example(name),
+                where=describe(cells, facts.of(example=name)) or "everywhere",
+                reasons=list(facts.reasons_of(cells)),
+                remedies=remedies_everywhere(facts, name, cells),
             )
-        causes.sort(key=lambda cause: cause["example"].kind)
+            for name, cells in by_example(symptom.cells.values()).items()
+        ]
         messages = [
-            {
-                "text": text,
-                "kinds": sorted({sighting.kind for sighting in some}),
-                "drivers": sorted({sighting.observation["driver"] for sighting in some}),
-                "who": sorted({sighting.who for sighting in some}, reverse=True),
-                "cells": len({sighting.observation["id"] for sighting in some}),
-            }
+            Message(
+                text=text,
+                kinds=sorted({sighting.step.error or "" for sighting in some}),
+                drivers=sorted({sighting.seen.cell.driver for sighting in some}),
+                who=sorted({sighting.step.who.partition(" ")[0] for sighting in some}, reverse=True),
+                cells=len({sighting.seen.id for sighting in some}),
+            )
             for text, some in symptom.messages().items()
         ]
-        found.append(
-            {
-                "symptom": symptom,
-                "messages": messages,
-                "hazards": [cause for cause in causes if cause["example"].kind != "remedy"],
-                "remedies": [cause for cause in causes if cause["example"].kind == "remedy"],
-            }
-        )
+        hazards = [cause for cause in causes if cause.example.kind != "remedy"]
+        found.append(Cause(symptom, messages, hazards, [cause for cause in causes if cause not in hazards]))
     return found
 
 
-def remedies_everywhere(facts: Facts, hazard: str, cells: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the remedies of a hazard that are proven wherever these cells stand, at most two, the better first."""
-    places = {(cell["stack"], cell["driver"], cell["transport"]) for cell in cells}
-    proven = [[proof.remedy for proof in choice.remedies_for(facts, hazard, *place)] for place in sorted(places)]
+def remedies_everywhere(facts: Facts, hazard: str, cells: Iterable[Observation]) -> list[str]:
+    """Return the remedies of a hazard that are tested wherever these cells stand, at most two, the better first."""
+    places = sorted({(seen.cell.stack, seen.cell.driver, seen.cell.transport) for seen in cells})
+    proven = [[proof.remedy for proof in choice.remedies_for(facts, hazard, *place)] for place in places]
     return [name for name in (proven[0] if proven else []) if all(name in names for names in proven)][:2]
 
 
@@ -102,10 +149,10 @@ def topics(facts: Facts) -> list[tuple[str, list[str]]]:
     """Return the sections of a driver's page, each with its hazards; a hazard stands in the first that names it."""
     left = facts.names("hazard")
     found = []
-    for topic in facts.prose["topics"]:
-        names = [name for name in left if any(fnmatchcase(name, glob) for glob in topic["examples"])]
+    for topic in facts.prose.topics:
+        names = [name for name in left if any(fnmatchcase(name, glob) for glob in topic.examples)]
         left = [name for name in left if name not in names]
-        found.append((topic["title"], names))
+        found.append((topic.title, names))
     return [*found, ("Otherwise", left)] if left else found
 
 
@@ -113,108 +160,78 @@ def versions(facts: Facts, *, driver: str | None = None) -> list[tuple[str, str]
     """Return every version that the results were made with, by what it is the version of."""
     seen: dict[str, set[str]] = {}
     for observation in facts.of(driver=driver):
-        for what, version in observation["versions"].items():
-            seen.setdefault(what, set()).add(version)
-    # A version that does not say what it is the version of is that of Python, OpenSSL or the like.
-    return [
-        (
-            what,
-            ", ".join(sorted(version if " " in version else f"{_NAMES.get(what, what)} {version}" for version in some)),
-        )
-        for what, some in seen.items()
-    ]
+        for what, version in observation.versions.items():
+            seen.setdefault(what, set()).add(named_version(what, version))
+    return [(what, ", ".join(sorted(some))) for what, some in seen.items()]
 
 
-_NAMES = {"python": "Python", "openssl": "OpenSSL"}
+def recommended(facts: Facts, launcher: Launcher, stack: str, driver: str) -> dict[tuple[str, str], list[str]]:
+    """Return the remedies recommended under a launcher, with their quality, each with its transports.
 
-
-def recommended(facts: Facts, launcher: dict[str, Any], stack: str, driver: str) -> list[tuple[str, list[str]]]:
-    """Return the remedies recommended under a launcher, each with its transports; "" where none is proven."""
-    found: dict[str, list[str]] = {}
+    The name is empty for transports for which no remedy is tested.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
     for transport in TRANSPORTS:
         best = choice.advise(facts, launcher, stack, driver, transport).best
-        found.setdefault(f"{best.remedy} {best.quality}" if best else "", []).append(transport)
-    return list(found.items())
-
-
-def folklore(facts: Facts) -> list[dict[str, Any]]:
-    """Return what is often recommended, each with the cells that say whether it protects."""
-    found = []
-    for advice in facts.prose["advice"]:
-        cells = facts.of(example=advice["example"])
-        if cells:
-            found.append(advice | {"cells": cells})
+        found.setdefault((best.remedy, best.quality or "") if best else ("", ""), []).append(transport)
     return found
 
 
-def about_driver(facts: Facts, name: str) -> dict[str, Any]:
-    """Return what the page of a driver needs beside what every page has."""
-    driver = facts.drivers[name]
-    sections = []
-    for title, names in topics(facts):
-        entries = []
-        for example in names:
-            if not (cells := facts.of(example=example, driver=name)):
-                continue
-            why: dict[str, list[dict[str, Any]]] = {}
-            for cell in cells:
-                if reason := facts.reason(cell):
-                    why.setdefault(reason, []).append(cell)
-            notes = dict.fromkeys(
-                claim.note for cell in cells if (claim := facts.claimed.get(cell["id"])) and claim.note
+def folklore(facts: Facts) -> list[tuple[Advice, list[Observation]]]:
+    """Return what is often recommended, each with the cells that say whether it protects."""
+    found = ((advice, facts.of(example=advice.example)) for advice in facts.prose.advice)
+    return [(advice, cells) for advice, cells in found if cells]
+
+
+class Entry(NamedTuple):
+    """A hazard on a driver's page: what it does there, why, what people noted, and what fixes it."""
+
+    example: Example
+    what: str
+    why: list[tuple[str, str]]
+    notes: list[str]
+    remedies: list[str]
+
+
+def entries(facts: Facts, driver: str, names: Iterable[str]) -> list[Entry]:
+    """Return hazards as a driver's page has them; those that were not observed are left out."""
+    found = []
+    for name in names:
+        if cells := facts.of(example=name, driver=driver):
+            notes = (claim.note for seen in cells if (claim := facts.claimed.get(seen.id)) and claim.note)
+            found.append(
+                Entry(
+                    example=facts.example(name),
+                    what=cell(cells, facts.claimed),
+                    why=[(reason, describe(some, cells)) for reason, some in facts.reasons_of(cells).items()],
+                    notes=list(dict.fromkeys(notes)),
+                    remedies=remedies_everywhere(facts, name, cells),
+                )
             )
-            entries.append(
-                {
-                    "example": facts.example(example),
-                    "what": tables.cell(cells),
-                    "why": [(reason, describe(some, cells)) for reason, some in why.items()],
-                    "notes": list(notes),
-                    "remedies": remedies_everywhere(facts, example, cells),
-                }
-            )
-        sections.append((title, entries))
-    differing = [
-        example
-        for example in facts.names("hazard")
-        if _by_transport(facts, example, name, "tls") != _by_transport(facts, example, name, "tcp")
-    ]
-    sources: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for reason, table in facts.reasons.items():
-        for source in table.get("sources", []):
-            if source["package"].lower() == driver.facts.distributions[0].lower():
-                sources.setdefault(source["url"], []).append((reason, source))
-    return {
-        "driver": driver,
-        "about": driver.facts.page,
-        "sections": sections,
-        "differing": [
-            (
-                example,
-                tables.cell(facts.of(example=example, driver=name, transport="tcp")),
-                tables.cell(facts.of(example=example, driver=name, transport="tls")),
-            )
-            for example in differing
-        ],
-        "remedies": [(stack, _proofs(facts, stack, name)) for stack in STACKS],
-        "descriptor": _descriptor(facts, name),
-        "sources": sources,
-        "versions_here": versions(facts, driver=name),
+    return found
+
+
+def proofs(facts: Facts, driver: str) -> dict[str, list[choice.Proof]]:
+    """Return what a driver's cells say of each remedy, by stack; stacks without remedies are left out."""
+    found = {
+        stack: [choice.prove(facts, n, stack, driver) for n in facts.names("remedy") if (stack, n) in facts.examples]
+        for stack in STACKS
     }
+    return {stack: some for stack, some in found.items() if some}
 
 
-def _proofs(facts: Facts, stack: str, driver: str) -> list[choice.Proof]:
-    names = (name for name in facts.names("remedy") if (stack, name) in facts.examples)
-    return [choice.prove(facts, name, stack, driver) for name in names]
+def sources(facts: Facts, driver: str) -> dict[str, list[tuple[str, Source]]]:
+    """Return the lines of a driver's source that reasons name, by address, with the reasons."""
+    names = {name.lower() for name in facts.drivers[driver].distributions}
+    found: dict[str, list[tuple[str, Source]]] = {}
+    for reason, facts_of_it in facts.reasons.items():
+        for source in facts_of_it.sources:
+            if source.package.lower() in names:
+                found.setdefault(source.url, []).append((reason, source))
+    return found
 
 
-def _by_transport(facts: Facts, example: str, driver: str, transport: str) -> list[tuple[str, str, str]]:
-    return [
-        (o["stack"], o["server"]["family"], o["outcome"])
-        for o in facts.of(example=example, driver=driver, transport=transport)
-    ]
-
-
-def _descriptor(facts: Facts, driver: str) -> str:
+def descriptor(facts: Facts, driver: str) -> str:
     """Return the source of the driver's function that returns the descriptor, from its connection.py."""
     path = facts.root / "drivers" / driver / "connection.py"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -222,49 +239,20 @@ def _descriptor(facts: Facts, driver: str) -> str:
     return match[0].strip() if match else ""
 
 
-def about_example(facts: Facts, name: str) -> dict[str, Any]:
-    """Return what the page of an example needs beside what every page has."""
-    example = facts.example(name)
-    stacks: list[dict[str, Any]] = []
-    for stack in facts.stacks(name):
-        one = facts.examples[stack, name]
-        stacks.append(
-            {"name": stack, "example": one, "body": _body(one.body), "pattern": pattern(facts.root / one.path)}
-        )
-    shown = _illustration(facts, name)
-    observed = facts.of(example=name)
-    return {
-        "name": name,
-        "example": example,
-        "in_stacks": stacks,
-        "observed": observed,
-        "shown": shown,
-        "drawing": timeline.draw(shown, facts.evidence(shown)) if shown else "",
-        "has_evidence": bool(shown and facts.evidence(shown)),
-        "counterparts": facts.remedies(name) if example.kind != "remedy" else facts.hazards(name),
-        "seen_symptoms": [s for s in symptoms.collect(facts) if any(cell["example"] == name for cell in s.cells)],
-    }
+def draw(facts: Facts, seen: Observation) -> str:
+    """Return what happened in a cell as text: from its evidence, else from its steps.
+
+    Sessions that serve only to hold results back are left to the steps; times are left out, as they differ from run to
+    run.
+    """
+    return plain(drawing(seen, facts.evidence(seen), holding=False), width=WIDTH, length=LENGTH)
 
 
-def _body(text: str) -> str:
+def symptoms_of(facts: Facts, name: str) -> list[Symptom]:
+    """Return the symptoms that an example shows."""
+    return [s for s in symptoms.collect(facts) if any(seen.cell.example == name for seen in s.cells.values())]
+
+
+def body(example: Example) -> str:
     """Return a docstring's body without the word that says which kind the example is; the page says it already."""
-    return re.sub(r"^(Hazard|Remedy)\. +", "", text, flags=re.MULTILINE)
-
-
-def _illustration(facts: Facts, name: str) -> dict[str, Any] | None:
-    """Return the cell that a page shows: one that a finding names, else the first of those with the worst outcome."""
-    named = [facts.observed.get(finding["show"]) for finding in facts.prose["findings"]]
-    for observation in named:
-        if observation and observation["example"] == name:
-            return observation
-    groups = outcomes(facts.of(example=name))
-    return next(iter(groups.values()))[0] if groups else None
-
-
-def reason_cells(facts: Facts, reason: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the observations whose claim names a reason, by example."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for observation in facts.observed.values():
-        if facts.reason(observation) == reason:
-            found.setdefault(observation["example"], []).append(observation)
-    return found
+    return re.sub(r"^(Hazard|Remedy)\. +", "", example.body, flags=re.MULTILINE)

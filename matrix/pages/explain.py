@@ -1,23 +1,26 @@
-"""Answers a message or a traceback: what happened, how sure that is, what to write, and which cells prove it."""
+"""Answers a message or a traceback: what happened, how sure that is, a tested fix, and the cells that show it."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from matrix.catalogue import TRANSPORTS
+from matrix.catalogue import STACKS
 from matrix.pages import choice, symptoms, words
-from matrix.pages.facts import STACK_TITLES, describe
+from matrix.pages.facts import by_example
 from matrix.pages.source import pattern
 from matrix.pages.words import prose
+from matrix.records.facts import TRANSPORTS
+from matrix.report.table import STACK_TITLES, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matrix.pages.facts import Facts
     from matrix.pages.symptoms import Symptom
+    from matrix.records.observation import Observation
 
 #: An exception's last line in a traceback.
 _EXCEPTION = re.compile(r"^((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?$", re.MULTILINE)
@@ -34,12 +37,12 @@ class Answer:
 
 
 def explain(facts: Facts, text: str, driver: str | None = None, stack: str | None = None) -> Answer:
-    """Return the answer to a message or a traceback, for a driver and a stack where they are known.
+    """Return the answer to a message or a traceback, for a driver and a stack if they are known.
 
-    Where they are not given, names of modules in the text are taken for them.
+    If they are not given, names of modules in the text are taken for them.
     """
     driver = driver or _driver(facts, text)
-    stack = stack or next((name for name in ("sqlalchemy", "django") if name in text.lower()), None)
+    stack = stack or next((name for name in reversed(STACKS) if name != "bare" and name in text.lower()), None)
     known = symptoms.collect(facts)
     messages = _messages(text)
     found = _find(known, messages)
@@ -84,7 +87,7 @@ def _near(one: str, other: str) -> float:
 def _unknown(known: Sequence[Symptom], message: str) -> str:
     titles = {title for symptom in known for title in (symptom.title, *symptom.messages())}
     nearest = sorted(titles, key=lambda title: (-_near(message[:200], title), title))[:3]
-    lines = prose(f"Unknown: no cell raised it, and nobody reported it here: {message[:200]}")
+    lines = prose(f"Unknown: no cell raised it, and no report of it is known here: {message[:200]}")
     lines += ["", "The nearest are:", *(line for title in nearest for line in prose(title, 2))]
     return "\n".join([*lines, "", "docs/symptoms.md lists all that is known."])
 
@@ -92,73 +95,71 @@ def _unknown(known: Sequence[Symptom], message: str) -> str:
 def _driver(facts: Facts, text: str) -> str | None:
     """Return the driver whose module a text names."""
     for name, driver in facts.drivers.items():
-        if re.search(rf"(?<!\w){re.escape(driver.facts.module)}(?=[./'\"]|\b)(?!\d)", text):
+        if re.search(rf"(?<!\w){re.escape(driver.module)}(?=[./'\"]|\b)(?!\d)", text):
             return name
     return None
 
 
 def _answer(facts: Facts, symptom: Symptom, message: str, driver: str | None, stack: str | None) -> list[str]:
-    lines = [symptom.title, "=" * min(len(symptom.title), 100), *prose(symptom.facts.get("meaning", ""))]
-    cells = [c for c in symptom.cells if facts.example(c["example"]).kind != "remedy"]
-    here = [c for c in cells if c["driver"] == (driver or c["driver"]) and c["stack"] == (stack or c["stack"])]
+    described = symptom.described
+    lines = [symptom.title, "=" * min(len(symptom.title), 100), *prose(described.meaning)]
+    cells = [seen for seen in symptom.cells.values() if facts.example(seen.cell.example).kind != "remedy"]
+    here = [s for s in cells if s.cell.driver == (driver or s.cell.driver) and s.cell.stack == (stack or s.cell.stack)]
     exact = _exact(symptom, message, here)
-    lines += ["", *prose(f"How sure: {_sure(facts, symptom, cells, here, exact, driver, stack)}")]
-    if also := symptom.facts.get("also"):
-        lines += prose(f"Other causes: {also}")
+    whose = " under ".join(filter(None, [driver, STACK_TITLES[stack] if stack and stack != "bare" else None]))
+    lines += ["", *prose(f"How sure: {_sure(facts, symptom, cells, here, exact, f' with {whose}' if whose else '')}")]
+    if described.also:
+        lines += prose(f"Other causes: {described.also}")
     likely = exact or here or cells
     if not likely:
-        return [*lines, *(f"Reported: {url}" for url in symptom.facts.get("reported", {}).values())]
-    hazards = symptoms.by_example(likely)
+        return [*lines, *(f"Reported: {url}" for url in described.reported.values())]
+    hazards = by_example(likely)
     lines += ["", "What happened:"]
     for name, some in list(hazards.items())[:HAZARDS]:
-        reason = next(filter(None, map(facts.reason, some)), None)
         lines += prose(f"{name}: {facts.example(name).title}", 2)
-        lines += prose(facts.reasons[reason]["sentence"], 4) if reason else []
+        lines += [
+            line for reason in list(facts.reasons_of(some))[:1] for line in prose(facts.reasons[reason].sentence, 4)
+        ]
     if len(hazards) > HAZARDS:
         lines += prose(f"and {len(hazards) - HAZARDS} more: {', '.join(list(hazards)[HAZARDS:])}", 2)
-    return lines + _what_to_write(facts, hazards, driver, stack)
+    return lines + _fix(facts, hazards, driver, stack)
 
 
-def _exact(symptom: Symptom, message: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _exact(symptom: Symptom, message: str, cells: list[Observation]) -> list[Observation]:
     """Return the cells, of these, in which this very message was raised."""
     ids = {
-        sighting.observation["id"]
+        sighting.seen.id
         for title, some in symptom.messages().items()
         if _same(some[0].message or title, message)
         for sighting in some
     }
-    return [cell for cell in cells if cell["id"] in ids]
+    return [seen for seen in cells if seen.id in ids]
 
 
 def _sure(
     facts: Facts,
     symptom: Symptom,
-    cells: list[dict[str, Any]],
-    here: list[dict[str, Any]],
-    exact: list[dict[str, Any]],
-    driver: str | None,
-    stack: str | None,
+    cells: list[Observation],
+    here: list[Observation],
+    exact: list[Observation],
+    whose: str,
 ) -> str:
-    whose = " under ".join(filter(None, [driver, STACK_TITLES[stack] if stack and stack != "bare" else None]))
-    with_ = f" with {whose}" if whose else ""
     if not cells:
         return "reported, and no cell produced it. What is said here is what is reported."
     if exact:
-        return f"{len(exact)} cells raised this very message{with_}, after a fork."
+        return f"{len(exact)} cells raised this very message{whose}, after a fork."
     if here:
-        kind = "came to this" if symptom.silent else "raised a message of this kind"
-        return f"{len(here)} cells {kind}{with_}, after a fork."
-    drivers = describe(cells, list(facts.observed.values())) or "all drivers"
-    return f"no cell raised it{with_}; {len(cells)} did elsewhere ({drivers})."
+        did = "show this" if symptom.silent else "raised a message of this kind"
+        return f"{len(here)} cells {did}{whose}, after a fork."
+    drivers = describe(cells, list(facts.observed.values())) or "every driver"
+    return f"no cell raised it{whose}; {len(cells)} did elsewhere ({drivers})."
 
 
-def _what_to_write(
-    facts: Facts, hazards: dict[str, list[dict[str, Any]]], driver: str | None, stack: str | None
-) -> list[str]:
-    """Return the code of the remedy that is proven for most of these hazards, and the cells that prove it."""
-    example = next(iter(hazards.values()))[0]
-    place = (stack or example["stack"], driver or example["driver"])
-    transports = {cell["transport"] for cells in hazards.values() for cell in cells}
+def _fix(facts: Facts, hazards: dict[str, list[Observation]], driver: str | None, stack: str | None) -> list[str]:
+    """Return the code of the remedy that is tested for most of these hazards, and the cells that show it."""
+    example = next(iter(hazards.values()))[0].cell
+    place = (stack or example.stack, driver or example.driver)
+    transports = {seen.cell.transport for cells in hazards.values() for seen in cells}
     only = next(iter(transports)) if len(transports) == 1 else None
     counts: dict[str, list[str]] = {}
     proofs = {}
@@ -168,14 +169,13 @@ def _what_to_write(
             proofs[proof.remedy] = proof
     where = f"{place[1]}, {STACK_TITLES[place[0]]}" + (f", {only}" if only else "")
     if not proofs:
-        return ["", *prose(f"What to write: no remedy is proven for {where}; docs/choosing.md says what is elsewhere.")]
+        return ["", *prose(f"Fix: no remedy is tested for {where}; docs/choosing.md says what is elsewhere.")]
     order = list(proofs)
     best = min(order, key=lambda n: (proofs[n].quality != "works", -len(counts[n]), order.index(n)))
     one = facts.examples[place[0], best]
-    lines = ["", f"What to write ({best}, proven for {where}):", ""]
+    lines = ["", f"Fix ({best}, tested for {where}):", ""]
     lines += [*words.pattern(pattern(facts.root / one.path)), "", f"  {one.path}"]
     lines += [line for sentence in choice.cost(facts, proofs[best])[:3] for line in prose(sentence, 2)]
-    shown = [cell["id"] for hazard in counts[best] for cell in hazards[hazard]][:CELLS]
-    proving = sorted(proofs[best].cells, key=lambda cell: TRANSPORTS.index(cell["transport"]))
-    lines += ["", "Proof:", *(f"  {key}: {facts.observed[key]['outcome']}" for key in shown)]
-    return [*lines, *(f"  {cell['id']}: {cell['outcome']}" for cell in proving[:CELLS])]
+    shown = [seen for hazard in counts[best] for seen in hazards[hazard]][:CELLS]
+    shown += sorted(proofs[best].cells, key=lambda seen: TRANSPORTS.index(seen.cell.transport))[:CELLS]
+    return [*lines, "", "Tested in:", *(f"  {seen.id}: {seen.outcome}" for seen in shown)]

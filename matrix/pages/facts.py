@@ -5,27 +5,25 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from matrix import catalogue
 from matrix.catalogue import claims
 from matrix.pages.prose import Prose, read_prose
-from matrix.records import old_results as observations
-from matrix.records.outcomes import OUTCOMES
+from matrix.records import results as files
+from matrix.report.table import by_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from matrix.catalogue import Cell, Driver, Example
-    from matrix.catalogue.claims import Claim
-
-#: Outcomes that mean that everybody was served; the second costs the parent its session.
-GOOD = ("works", "new session")
-#: How pages name the stacks.
-STACK_TITLES = {"bare": "driver alone", "django": "Django", "sqlalchemy": "SQLAlchemy"}
+    from matrix.catalogue import Example
+    from matrix.records.claim import Claim, Reason
+    from matrix.records.evidence import Evidence
+    from matrix.records.facts import DriverFacts
+    from matrix.records.observation import Coordinates, Observation
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +36,18 @@ class Facts:
 
     root: Path
     results: Path
-    drivers: dict[str, Driver]
+    drivers: dict[str, DriverFacts]
     examples: dict[tuple[str, str], Example]
-    cells: tuple[Cell, ...]
-    observed: dict[str, dict[str, Any]]
+    cells: tuple[Coordinates, ...]
+    observed: dict[str, Observation]
     skipped: dict[str, str]
     claimed: dict[str, Claim]
-    reasons: dict[str, dict[str, Any]]
+    reasons: dict[str, Reason]
     prose: Prose
 
-    def names(self, kind: str) -> list[str]:
-        """Return the names of all hazards, or of all remedies, each once."""
-        return sorted({name for (_, name), example in self.examples.items() if example.kind == kind})
+    def names(self, kind: str | None = None) -> list[str]:
+        """Return the names of all hazards, of all remedies, or of all examples, each once."""
+        return sorted({name for (_, name), example in self.examples.items() if kind in (None, example.kind)})
 
     def stacks(self, name: str) -> list[str]:
         """Return the stacks that have an example."""
@@ -66,151 +64,105 @@ class Facts:
         example: str | None = None,
         driver: str | None = None,
         transport: str | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Observation]:
         """Return the observations at some coordinates."""
         wanted = {"stack": stack, "example": example, "driver": driver, "transport": transport}
         given = {axis: value for axis, value in wanted.items() if value is not None}
         among = self.observed.values() if example is None else self._at.get((example, driver), ())
-        return [o for o in among if all(o[axis] == value for axis, value in given.items())]
+        return [seen for seen in among if all(getattr(seen.cell, axis) == value for axis, value in given.items())]
 
     @functools.cached_property
-    def _at(self) -> dict[tuple[str, str | None], list[dict[str, Any]]]:
+    def _at(self) -> dict[tuple[str, str | None], list[Observation]]:
         """The observations of each example, all of them under None, and with each driver."""
-        found: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
-        for observation in self.observed.values():
-            for driver in (None, observation["driver"]):
-                found.setdefault((observation["example"], driver), []).append(observation)
+        found: dict[tuple[str, str | None], list[Observation]] = {}
+        for seen in self.observed.values():
+            for driver in (None, seen.cell.driver):
+                found.setdefault((seen.cell.example, driver), []).append(seen)
         return found
 
-    def matching(self, globs: Iterable[str]) -> list[dict[str, Any]]:
+    def matching(self, globs: Iterable[str]) -> list[Observation]:
         """Return the observations whose cell id matches one of the globs."""
         patterns = [_pattern(glob) for glob in globs]
-        return [o for key, o in self.observed.items() if any(_fits(key, pattern) for pattern in patterns)]
+        return [seen for key, seen in self.observed.items() if any(_fits(key, pattern) for pattern in patterns)]
 
     def exists(self, glob: str) -> bool:
         """Whether a glob matches a cell, observed or not."""
         pattern = _pattern(glob)
         return any(_fits(cell.id, pattern) for cell in self.cells)
 
-    def reason(self, observation: dict[str, Any]) -> str | None:
-        """Return the id of the reason that people give for what a cell does, None where nobody has."""
-        claim = self.claimed.get(observation["id"])
-        reason = claim.reason if claim else observation["reason"]
-        return reason if reason in self.reasons else None
+    def reason(self, seen: Observation) -> str | None:
+        """Return the id of the reason that people give for what a cell does, None if there is none."""
+        claim = self.claimed.get(seen.id)
+        return claim.reason if claim and claim.reason in self.reasons else None
 
-    def evidence(self, observation: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what was recorded of a cell's run, its timeline; None where nothing was.
+    def reasons_of(self, cells: Iterable[Observation]) -> dict[str, list[Observation]]:
+        """Return cells by the id of their reason; those without one are left out."""
+        found: dict[str, list[Observation]] = {}
+        for seen in cells:
+            if reason := self.reason(seen):
+                found.setdefault(reason, []).append(seen)
+        return found
 
-        Raises MatrixError where the file cannot be read.
+    def evidence(self, seen: Observation) -> Evidence | None:
+        """Return what was recorded of a cell's run, None if nothing was; raise MatrixError for an unreadable file."""
+        return files.read_evidence(self.results, seen.id)
+
+    def illustrations(self, name: str) -> list[Observation]:
+        """Return the cells that an example's page draws: one for each outcome that it has, the worst first.
+
+        It is the one that a finding names, else the first.
         """
-        return observations.read_evidence(self.results, observation["id"])
+        named = {finding.show for finding in self.prose.findings}
+        groups = by_outcome(self.of(example=name)).values()
+        return [next((seen for seen in some if seen.id in named), some[0]) for some in groups]
 
     def remedies(self, hazard: str) -> list[str]:
         """Return the remedies of a hazard: those its docstrings name, in that order, and those that name it."""
-        named = [name for stack in self.stacks(hazard) for name in self.examples[stack, hazard].counterparts]
-        naming = [name for (_, name), e in self.examples.items() if e.kind == "remedy" and hazard in e.counterparts]
-        known = {name for _, name in self.examples}
-        return [name for name in dict.fromkeys([*named, *sorted(naming)]) if name in known]
+        return self._counterparts(hazard, "remedy")
 
     def hazards(self, remedy: str) -> list[str]:
         """Return the hazards that a remedy is said to be for, by itself or by them."""
-        named = [name for stack in self.stacks(remedy) for name in self.examples[stack, remedy].counterparts]
-        naming = [name for (_, name), e in self.examples.items() if e.kind == "hazard" and remedy in e.counterparts]
-        known = {name for _, name in self.examples}
-        return [name for name in dict.fromkeys([*named, *sorted(naming)]) if name in known]
+        return self._counterparts(remedy, "hazard")
+
+    def _counterparts(self, name: str, kind: str) -> list[str]:
+        named = [other for stack in self.stacks(name) for other in self.examples[stack, name].counterparts]
+        naming = {other for (_, other), e in self.examples.items() if e.kind == kind and name in e.counterparts}
+        known = self.names()
+        return [other for other in dict.fromkeys([*named, *sorted(naming)]) if other in known]
 
 
-def load(results: Path = observations.RESULTS, root: Path = catalogue.ROOT) -> Facts:
-    """Read everything; raise MatrixError where something is malformed, with the file and what is wrong."""
-    drivers = catalogue.drivers(root)
+def load(results: Path = files.RESULTS, root: Path = catalogue.ROOT) -> Facts:
+    """Read everything; raise MatrixError, with the file and what is wrong, if something is malformed."""
+    drivers = {name: driver.facts for name, driver in catalogue.drivers(root).items()}
     cells = catalogue.cells(root)
-    read: dict[str, dict[str, Any]] = {}
-    for path in sorted(results.glob("*.json")):
-        read |= observations.read(path)
-    observed, skipped = {}, {}
-    for cell in cells:
-        if (observation := read.get(cell.id)) is None:
-            continue
-        if observation["outcome"] == "not applicable":
-            skipped[cell.id] = observation.get("note", "")
-        else:
-            observed[cell.id] = observation
+    read = files.read_folder(results)
+    found = {cell.id: read[cell.id] for cell in cells if cell.id in read}
     return Facts(
         root=root,
         results=results,
         drivers=drivers,
         examples=catalogue.examples(root),
         cells=cells,
-        observed=observed,
-        skipped=skipped,
+        observed={key: seen for key, seen in found.items() if seen.applies},
+        skipped={key: seen.note or "" for key, seen in found.items() if not seen.applies},
         claimed={cell.id: claim for name in drivers for cell, claim in claims.claims(name, root).items()},
         reasons=msgspec.to_builtins(claims.reasons(root)),
         prose=read_prose(root),
     )
 
 
-def coordinates(observation: dict[str, Any]) -> dict[str, str]:
-    """Return where an observation stands on each axis of the matrix."""
-    return {
-        "stack": observation["stack"],
-        "example": observation["example"],
-        "driver": observation["driver"],
-        "server": observation["server"]["family"],
-        "transport": observation["transport"],
-    }
+def shown_cells(facts: Facts) -> set[str]:
+    """Return the ids of the cells whose timelines the pages draw: of these the repository keeps the evidence."""
+    drawn = {seen.id for name in facts.names() for seen in facts.illustrations(name)}
+    return drawn | {finding.show for finding in facts.prose.findings}
 
 
-def describe(some: Sequence[dict[str, Any]], among: Sequence[dict[str, Any]], *, inner: bool = False) -> str:
-    """Say which of a set of observations are meant, with as few words as tell them apart: `tls`, `mysqlclient: tls`.
-
-    Empty where they are all of them.
-    """
-    chosen = {o["id"] for o in some}
-    if not some or chosen == {o["id"] for o in among}:
-        return ""
-    axes = [axis for axis in ("driver", "transport", "stack", "server", "example") if _varies(axis, among)]
-    for axis in axes:
-        values = list(dict.fromkeys(coordinates(o)[axis] for o in some))
-        if chosen == {o["id"] for o in among if coordinates(o)[axis] in values}:
-            return ", ".join(_word(axis, value) for value in values)
-    best: list[str] | None = None
-    for axis in axes:
-        whole, parts = [], []
-        for value in dict.fromkeys(coordinates(o)[axis] for o in some):
-            rest = describe(
-                [o for o in some if coordinates(o)[axis] == value],
-                [o for o in among if coordinates(o)[axis] == value],
-                inner=True,
-            )
-            if rest:
-                parts.append(f"{_word(axis, value)} ({rest})" if inner else f"{_word(axis, value)}: {rest}")
-            else:
-                whole.append(_word(axis, value))
-        parts = [", ".join(whole), *parts] if whole else parts
-        if best is None or sum(map(len, parts)) < sum(map(len, best)):
-            best = parts
-    return "; ".join(best or [])
-
-
-def outcomes(found: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return observations by outcome, from the worst down."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for observation in found:
-        groups.setdefault(observation["outcome"], []).append(observation)
-    return {outcome: groups[outcome] for outcome in OUTCOMES if outcome in groups}
-
-
-def is_race(observation: dict[str, Any]) -> bool:
-    """Whether other outcomes of a cell were seen too, or are claimed to be possible."""
-    return len(set(observation["seen"]) | set(observation["expected"])) > 1 and len(observation["expected"]) != 1
-
-
-def _varies(axis: str, among: Sequence[dict[str, Any]]) -> bool:
-    return len({coordinates(o)[axis] for o in among}) > 1
-
-
-def _word(axis: str, value: str) -> str:
-    return STACK_TITLES[value] if axis == "stack" else value
+def by_example(cells: Iterable[Observation]) -> dict[str, list[Observation]]:
+    """Return cells by example, those with most cells first."""
+    found: dict[str, list[Observation]] = {}
+    for seen in cells:
+        found.setdefault(seen.cell.example, []).append(seen)
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def _pattern(glob: str) -> list[str]:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from matrix.catalogue import STACKS, TRANSPORTS
+from matrix.catalogue import STACKS
 from matrix.errors import MatrixError
-from matrix.pages import content, rows, tables
-from matrix.pages.facts import GOOD, STACK_TITLES, describe, outcomes
+from matrix.pages import content, tables
 from matrix.pages.links import relative
+from matrix.pages.source import pattern
+from matrix.pages.statements import listed
 from matrix.records.outcomes import OUTCOMES
+from matrix.report.table import MOVERS, STACK_TITLES, by_outcome, describe, marked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matrix.pages.facts import Facts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -36,49 +36,45 @@ PAGES = {
 README = "README.md"
 EXAMPLES = "docs/examples"
 _FRAGMENT = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
-#: Names of transports in sentences.
-TRANSPORT_TITLES = {"tcp": "TCP without TLS", "tls": "TLS", "unix": "a Unix socket"}
-MOVERS = {
-    "you": "yours: the program that forks",
-    "driver": "the driver's",
-    "orm": "the ORM's",
-    "server": "the server's",
-    "nobody": "nobody's",
-}
 
 
-#: What templates may call: what there is to say, and the rows of tables.
-_CONTENT: tuple[Callable[..., Any], ...] = (
-    content.legend,
-    content.findings,
-    content.article,
-    content.all_symptoms,
-    content.versions,
-    content.folklore,
-    content.reason_cells,
-)
-_ROWS: tuple[Callable[..., Any], ...] = (
-    rows.claim_rows,
-    rows.symptom_rows,
-    rows.message_rows,
-    rows.choice_rows,
-    rows.cell_rows,
-    rows.tls_rows,
-)
+class _Page:
+    """What templates call that depends on the page: links, and tables with links."""
+
+    def __init__(self, facts: Facts, page: str) -> None:
+        self._facts, self._page = facts, page
+        self.here = functools.partial(_here, facts, page)
+
+    def link(self, name: str) -> str:
+        """Return the address of the page of a driver, an example, a cell's id or one of PAGES."""
+        return relative(self._page, address(self._facts, name))
+
+    def file(self, path: object) -> str:
+        """Return the address of a file, given from the repository's root."""
+        return relative(self._page, str(path))
+
+    def examples(self, names: list[str]) -> str:
+        """Return examples' names with links."""
+        return tables.examples(self.link, names)
+
+    def table(self, name: str, *arguments: Any, **options: Any) -> str:
+        """Return one of the tables of `tables`."""
+        drawn: str = getattr(tables, name)(self._facts, self.link, *arguments, **options)
+        return drawn
 
 
 def render(facts: Facts) -> dict[str, str]:
     """Return every generated page's text by its path from the root, README.md with its fragments among them.
 
-    Raises MatrixError where README.md is missing or lacks a fragment's place.
+    Raises MatrixError if README.md is missing or lacks a fragment's place.
     """
-    pages = {PAGES[name]: _page(facts, PAGES[name], f"{name}.md.j2") for name in PAGES}
+    pages = {path: _page(facts, path, f"{name}.md.j2") for name, path in PAGES.items()}
     for driver in facts.drivers:
-        path = f"drivers/{driver}/README.md"
-        pages[path] = _page(facts, path, "driver.md.j2", **content.about_driver(facts, driver))
-    for name in sorted({name for _, name in facts.examples}):
-        path = f"{EXAMPLES}/{name}.md"
-        pages[path] = _page(facts, path, "example.md.j2", **content.about_example(facts, name))
+        path = address(facts, driver)
+        pages[path] = _page(facts, path, "driver.md.j2", name=driver, driver=facts.drivers[driver])
+    for name in facts.names():
+        path = address(facts, name)
+        pages[path] = _page(facts, path, "example.md.j2", name=name, example=facts.example(name))
     pages[README] = _readme(facts)
     return dict(sorted(pages.items()))
 
@@ -101,9 +97,9 @@ def _readme(facts: Facts) -> str:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise MatrixError(f"{README}: {error.strerror}") from None
-    if not _FRAGMENT.search(text):
-        raise MatrixError(f"{README}: has no place for a table: <!-- begin: table --> and <!-- end: table -->")
     known = {path.name.removeprefix("readme_").partition(".")[0] for path in TEMPLATES.glob("readme_*.md.j2")}
+    if not _FRAGMENT.search(text):
+        raise MatrixError(f"{README}: has no place for a table: <!-- begin: hazards --> and <!-- end: hazards -->")
 
     def fill(match: re.Match[str]) -> str:
         if match[2] not in known:
@@ -115,25 +111,7 @@ def _readme(facts: Facts) -> str:
 
 
 def _page(facts: Facts, page: str, template: str, **more: Any) -> str:
-    def link(name: str) -> str:
-        return relative(page, address(facts, name))
-
-    text = (
-        _environment()
-        .get_template(template)
-        .render(
-            facts=facts,
-            page=page,
-            link=link,
-            file=lambda path: relative(page, str(path)),
-            summary=lambda names: tables.summary(facts, names, link),
-            by_transport=functools.partial(tables.by_transport, facts, link=link),
-            here=functools.partial(_here, facts, page),
-            **{function.__name__: functools.partial(function, facts) for function in _CONTENT},
-            **{function.__name__: functools.partial(function, facts, link) for function in _ROWS},
-            **more,
-        )
-    )
+    text = _environment().get_template(template).render(facts=facts, page=_Page(facts, page), **more)
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
     parts[::2] = [re.sub(r"\n{3,}", "\n\n", part) for part in parts[::2]]  # templates leave gaps; code keeps its own
     return re.sub(r"\n{3,}```", "\n\n```", "".join(parts)).strip() + "\n"
@@ -149,19 +127,17 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # pages are Markdown; what comes from messages goes through `code` or `cell`
     )
-    environment.filters |= {"code": tables.code, "cell": tables.escape}
+    environment.filters |= {"code": tables.code, "cell": tables.escape, "listed": listed}
     environment.globals |= {
         "stack_titles": STACK_TITLES,
-        "transport_titles": TRANSPORT_TITLES,
-        "transports": TRANSPORTS,
         "stacks": STACKS,
         "outcomes": OUTCOMES,
-        "good": GOOD,
         "movers": MOVERS,
-        "marked": tables.marked,
+        "marked": marked,
         "describe": describe,
-        "table": tables.table,
-        "by_outcome": outcomes,
+        "by_outcome": by_outcome,
+        "pattern": pattern,
+        "content": content,
     }
     return environment
 
@@ -171,7 +147,7 @@ def _here(facts: Facts, page: str, text: str) -> str:
 
     Links in prose are written as seen from docs/, and made to fit the page.
     """
-    names = {name for _, name in facts.examples}
+    names = set(facts.names())
 
     def linked(match: re.Match[str]) -> str:
         name = match[1]

@@ -1,135 +1,136 @@
-"""Checks what people say about cells against what was observed, and puts the result into words.
-
-A statement names cells by globs, and what is said of each: any of some outcomes (`outcome`), an outcome that was seen
-in any run (`seen`), whose session the parent or every child ended up on (`parent_session`, `child_session`), an
-exception whose class, code and text match (`error`), no exception anywhere (`silent`), every child answered rightly
-(`children_served`). All that is said must hold.
-"""
+"""Checks what people say about cells against what was observed, and puts the result into words."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, get_args
 
-from matrix.pages.facts import describe
-from matrix.pages.prose import VERDICTS
+from matrix.pages.prose import Verdict
+from matrix.report.table import STACK_TITLES, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from matrix.pages.facts import Facts
+    from matrix.pages.prose import Statement
+    from matrix.records.observation import Observation
 
-_RAISED = re.compile(r": raised (.*)")
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)(\.stacks)?\}")
 
 
 @dataclass(frozen=True)
 class Result:
     """What became of a statement: the observed cells for which it holds, and those for which it does not."""
 
-    holds: list[dict[str, Any]]
-    fails: list[dict[str, Any]]
+    holds: list[Observation]
+    fails: list[Observation]
 
     @property
-    def among(self) -> list[dict[str, Any]]:
+    def among(self) -> list[Observation]:
         """All cells that were looked at."""
         return [*self.holds, *self.fails]
 
     @property
-    def verdict(self) -> str | None:
-        """One of VERDICTS, None where no cell was observed."""
+    def verdict(self) -> Verdict | None:
+        """What the results say of the statement, None if no cell was observed."""
         if not self.among:
             return None
         return VERDICTS[0] if not self.fails else VERDICTS[2] if not self.holds else VERDICTS[1]
 
     @property
     def condition(self) -> str:
-        """Where it holds and where not, in words; empty where there is no difference."""
+        """Where it holds and where not, in words; empty if there is no difference."""
         if not self.holds or not self.fails:
             return ""
         return f"holds: {describe(self.holds, self.among)}; does not: {describe(self.fails, self.among)}"
 
+    def throughout(self, axis: str) -> list[str]:
+        """Return the values of an axis, such as `driver`, in all of whose cells the statement holds."""
+        failing = {getattr(seen.cell, axis) for seen in self.fails}
+        return [v for v in dict.fromkeys(getattr(seen.cell, axis) for seen in self.holds) if v not in failing]
 
-def test(facts: Facts, statement: dict[str, Any]) -> Result:
+
+def test(facts: Facts, statement: Statement) -> Result:
     """Return for which of the observed cells a statement holds."""
-    holds: list[dict[str, Any]] = []
-    fails: list[dict[str, Any]] = []
-    for observation in facts.matching(statement["cells"]):
-        (holds if _holds(statement, observation) else fails).append(observation)
-    return Result(holds, fails)
+    cells = facts.matching(statement.cells)
+    holding = {seen.id for seen in cells if statement.holds(seen)}
+    return Result([s for s in cells if s.id in holding], [s for s in cells if s.id not in holding])
 
 
-def raised(observation: dict[str, Any]) -> list[str]:
-    """Return class, code and text of every exception in a transcript, in order."""
-    return [match[1] for line in observation["transcript"] if (match := _RAISED.search(line))]
+def fill(facts: Facts, text: str, results: Mapping[str, Result]) -> str:
+    """Return a text with `{name}` and `{name.stacks}` replaced by the drivers and stacks for which a result holds."""
+
+    def words(match: re.Match[str]) -> str:
+        result = results.get(match[1])
+        if result is None:
+            return match[0]
+        if match[2]:
+            return listed(STACK_TITLES[stack] for stack in result.throughout("stack"))
+        drivers = result.throughout("driver")
+        every = set(drivers) == set(facts.drivers) and len(drivers) > 1
+        return "every driver" if every else listed(facts.drivers[name].distributions[0] for name in drivers)
+
+    return _PLACEHOLDER.sub(words, text)
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def problems(facts: Facts) -> list[str]:
     """Say which findings and verdicts the results do not show, and which prose names what is not there."""
-    found = []
-    for finding in facts.prose["findings"]:
-        where = f"docs/prose/findings.toml: {finding['id']}"
-        if not facts.exists(finding["show"]):
-            found.append(f"{where}: there is no cell {finding['show']}")
-        for statement in finding["rests_on"]:
-            found += _unknown(facts, where, statement["cells"])
-            result = test(facts, statement)
+    return [*_findings(facts), *_article(facts), *_unknown_examples(facts)]
+
+
+def _findings(facts: Facts) -> Iterator[str]:
+    for finding in facts.prose.findings:
+        where = f"docs/prose/findings.toml: {finding.id}"
+        if not facts.exists(finding.show):
+            yield f"{where}: there is no cell {finding.show}"
+        names = {ground.name for ground in finding.rests_on if ground.name}
+        for name, _ in _PLACEHOLDER.findall(finding.title + finding.text):
+            if name not in names:
+                yield f"{where}: names {{{name}}}, and nothing that it rests on is called so"
+        for ground in finding.rests_on:
+            yield from _unknown_cells(facts, where, ground.cells)
+            result = test(facts, ground)
             if not result.among:
-                found.append(f"{where}: no results of {', '.join(statement['cells'])}")
-            elif not result.holds or (statement.get("how_many", "all") == "all" and result.fails):
-                shown = [f"{o['id']}: {o['outcome']}" for o in result.fails[:3]]
-                found.append(f"{where}: results do not show it: {'; '.join(shown)}")
-    for claim in facts.prose["article"]:
-        where = f"docs/prose/article.toml: {claim['id']}"
-        found += _unknown(facts, where, claim["cells"])
+                yield f"{where}: no results of {', '.join(ground.cells)}"
+            elif ground.how_many == "some-drivers" and not result.throughout("driver"):
+                yield f"{where}: no driver does what `{ground.name}` says in all of {', '.join(ground.cells)}"
+            elif not result.holds or (ground.how_many == "all" and result.fails):
+                shown = [f"{seen.id}: {seen.outcome}" for seen in result.fails[:3]]
+                yield f"{where}: results do not show it: {'; '.join(shown)}"
+
+
+def _article(facts: Facts) -> Iterator[str]:
+    for claim in facts.prose.article:
+        where = f"docs/prose/article.toml: {claim.id}"
+        yield from _unknown_cells(facts, where, claim.cells)
         verdict = test(facts, claim).verdict
-        if verdict != claim["verdict"]:
-            found.append(
-                f"{where}: its text is written for {claim['verdict']!r}, and results say {verdict or 'nothing yet'!r}"
-            )
-    return found + _unknown_examples(facts)
+        if verdict != claim.verdict:
+            yield f"{where}: its text is written for {claim.verdict!r}, and results say {verdict or 'nothing yet'!r}"
 
 
-def _unknown(facts: Facts, where: str, globs: list[str]) -> list[str]:
+def _unknown_cells(facts: Facts, where: str, globs: Iterable[str]) -> list[str]:
     return [f"{where}: {glob} matches no cell" for glob in globs if not facts.exists(glob)]
 
 
-def _unknown_examples(facts: Facts) -> list[str]:
+def _unknown_examples(facts: Facts) -> Iterator[str]:
     """Say which examples that prose or docstrings name are not there."""
-    known = {name for _, name in facts.examples}
-    found = []
+    known = facts.names()
     for (_, name), example in facts.examples.items():
-        found += [
-            f"{example.path}: names {other}, which is {'itself' if other == name else 'no example'}"
-            for other in example.counterparts
-            if other not in known or other == name
-        ]
-    for launcher in facts.prose["launchers"]:
-        names = [*launcher["hazards"], *launcher.get("prefer", []), *launcher.get("not_here", {})]
-        found += [
-            f"docs/prose/launchers.toml: {launcher['id']}: names {name}, which is no example"
-            for name in names
-            if name not in known
-        ]
-    for advice in facts.prose["advice"]:
-        if advice["example"] not in known:
-            found.append(f"docs/prose/advice.toml: names {advice['example']}, which is no example")
-    return found
-
-
-def _holds(statement: dict[str, Any], observation: dict[str, Any]) -> bool:
-    children = observation["children"]
-    tests: dict[str, Callable[[Any], bool]] = {
-        "outcome": lambda said: observation["outcome"] in said,
-        "seen": lambda said: bool(set(said) & set(observation["seen"])),
-        "parent_session": lambda said: observation["parent"]["session"] in said,
-        "child_session": lambda said: bool(children) and all(child["session"] in said for child in children),
-        "error": lambda said: any(re.search(said, text) for text in raised(observation)),
-        "silent": lambda said: said == (not raised(observation)),
-        "children_served": lambda said: said == (bool(children) and not any(map(_unserved, children))),
-    }
-    return all(tests[name](said) for name, said in statement.items() if name in tests)
-
-
-def _unserved(child: dict[str, Any]) -> bool:
-    return bool(child["errors"] or child["wrong"] or child["unanswered"])
+        for other in example.counterparts:
+            if other not in known or other == name:
+                yield f"{example.path}: names {other}, which is {'itself' if other == name else 'no example'}"
+    for launcher in facts.prose.launchers:
+        for other in (*launcher.hazards, *launcher.prefer, *launcher.not_here):
+            if other not in known:
+                yield f"docs/prose/launchers.toml: {launcher.id}: names {other}, which is no example"
+    for advice in facts.prose.advice:
+        if advice.example not in known:
+            yield f"docs/prose/advice.toml: names {advice.example}, which is no example"

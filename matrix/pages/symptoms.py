@@ -5,54 +5,57 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matrix.pages.links import slug
+from matrix.pages.prose import Symptom as Described
 
 if TYPE_CHECKING:
     from matrix.pages.facts import Facts
-
-_LINE = re.compile(
-    r"(?P<who>parent|child \d+)(?:/\S+)? +(?P<step>[a-z][a-z -]*?)(?: \d+)?: "
-    r"raised (?P<kind>[\w.<>]+)(?: (?P<code>\w+))?: ?(?P<text>.*)"
-)
+    from matrix.records.observation import Observation
+    from matrix.records.steps import Step
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """One exception in one cell: who met it, at which step."""
+    """One exception in one cell; `message` is its text, normalised."""
 
-    observation: dict[str, Any]
-    who: str
-    step: str
-    kind: str
-    code: str
+    seen: Observation
+    step: Step
     message: str
 
     @property
     def title(self) -> str:
         """Code and message, as a person would search for them."""
-        return " ".join(filter(None, (self.code, self.message))) or self.kind.rpartition(".")[2]
+        return " ".join(filter(None, (self.step.code, self.message))) or (self.step.error or "").rpartition(".")[2]
 
 
 @dataclass(frozen=True)
 class Symptom:
     """Messages or outcomes that go by one name.
 
-    `sightings` are the exceptions, `cells` the cells in which it was seen, hazards and remedies; both are empty
-    where it is only reported. `facts` is its table in docs/prose/symptoms.toml, empty where it has none.
+    `described` is what people wrote of it, or its title alone. `sightings` are the exceptions, `cells` the cells in
+    which it was seen, hazards and remedies; both are empty if it is only reported.
     """
 
-    id: str
-    title: str
-    facts: dict[str, Any]
+    described: Described
     sightings: list[Sighting] = field(default_factory=list)
-    cells: list[dict[str, Any]] = field(default_factory=list)
+    cells: dict[str, Observation] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Its anchor on the page of symptoms."""
+        return self.described.id
+
+    @property
+    def title(self) -> str:
+        """What people would search for."""
+        return self.described.title
 
     @property
     def silent(self) -> bool:
         """Whether it is an outcome and no exception."""
-        return "outcomes" in self.facts
+        return bool(self.described.outcomes)
 
     def messages(self) -> dict[str, list[Sighting]]:
         """Return the sightings by message, those of most cells first."""
@@ -63,7 +66,7 @@ class Symptom:
 
     def matches(self, text: str) -> bool:
         """Whether a message is one of this symptom's patterns."""
-        return any(re.search(pattern, text, re.IGNORECASE) for pattern in self.facts.get("patterns", []))
+        return any(re.search(pattern, text, re.IGNORECASE) for pattern in self.described.patterns)
 
 
 #: What stands before another exception that a message quotes.
@@ -78,43 +81,21 @@ def normalise(text: str) -> str:
     return re.sub(r"(?<![\w(])\d+(?:\.\d+)?\b", "N", text).strip(" :")
 
 
-def sightings(observation: dict[str, Any]) -> list[Sighting]:
-    """Return the exceptions in an observation's transcript."""
-    found = []
-    for line in observation["transcript"]:
-        if match := _LINE.fullmatch(line):
-            who = match["who"].partition(" ")[0]
-            message = normalise(match["text"])
-            found.append(Sighting(observation, who, match["step"], match["kind"], match["code"] or "", message))
-    return found
-
-
 @functools.lru_cache(maxsize=2)
 def collect(facts: Facts) -> list[Symptom]:
     """Return every symptom: those that people described, in their order, then what else was raised, by message."""
-    named = [Symptom(table["id"], table["title"], table) for table in facts.prose["symptoms"]]
+    named = [Symptom(described) for described in facts.prose.symptoms]
     other: dict[str, Symptom] = {}
-    for observation in facts.observed.values():
-        touched: set[str] = set()
-        for sighting in sightings(observation):
-            whole = f"{sighting.kind} {sighting.title}"
-            symptom = next((symptom for symptom in named if symptom.matches(whole)), None)
+    for seen in facts.observed.values():
+        for step in (step for step in seen.steps if step.result == "raised"):
+            sighting = Sighting(seen, step, normalise(step.text or ""))
+            symptom = next((one for one in named if one.matches(f"{step.error} {sighting.title}")), None)
             if symptom is None:
-                key = slug(f"{sighting.kind.rpartition('.')[2]} {sighting.title}")[:80]
-                symptom = other.setdefault(key, Symptom(key, sighting.title, {}))
+                key = slug(f"{(step.error or '').rpartition('.')[2]} {sighting.title}")[:80]
+                symptom = other.setdefault(key, Symptom(Described(id=key, title=sighting.title)))
             symptom.sightings.append(sighting)
-            if symptom.id not in touched:
-                symptom.cells.append(observation)
-                touched.add(symptom.id)
+            symptom.cells[seen.id] = seen
         for symptom in named:
-            if set(symptom.facts.get("outcomes", [])) & set(observation["seen"]):
-                symptom.cells.append(observation)
+            if set(symptom.described.outcomes) & set(seen.seen):
+                symptom.cells[seen.id] = seen
     return [*named, *(other[key] for key in sorted(other))]
-
-
-def by_example(cells: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return cells by example, those with most cells first."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for cell in cells:
-        found.setdefault(cell["example"], []).append(cell)
-    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))

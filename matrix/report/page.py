@@ -170,7 +170,7 @@ def _squares(summary: Summary) -> dict[str, Square]:
 
 
 def _columns(parts: Iterable[list[str]]) -> list[Column]:
-    found = sorted({(part[2], part[3], part[4]) for part in parts}, key=lambda c: (c[:2], TRANSPORTS.index(c[2])))  # type: ignore[arg-type]
+    found = sorted({(part[2], part[3], part[4]) for part in parts}, key=lambda c: (c[:2], TRANSPORTS.index(c[2])))
     return [Column(*one, first=not i or found[i - 1][:2] != one[:2]) for i, one in enumerate(found)]
 
 
@@ -179,7 +179,8 @@ def _groups(squares: Mapping[str, Square], columns: list[Column], cards: Mapping
     stacks: dict[str, set[str]] = {}
     for key in squares:
         stack, name, *_ = key.split("/")
-        if ((card := cards.get(f"{stack}/{name}")) is None and not kind) or (card and card.kind == kind):
+        card = cards.get(f"{stack}/{name}")
+        if kind == (card.kind if card else ""):
             stacks.setdefault(name, set()).add(stack)
     groups = []
     for name, some in sorted(stacks.items()):

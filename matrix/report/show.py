@@ -129,9 +129,8 @@ def _page(shown: Shown, width: int) -> RenderableType:
         word = ""
     facts.add_row("versions", ", ".join(named_version(*item) for item in cell.versions.items()))
     legend = Padding(Text(timeline.LEGEND, style="dim"), (1, 0, 0, 0))
-    return Group(
-        *head, *([timeline.table(found, times=True, width=width), legend] if found.rows else []), Text(), facts
-    )
+    drawn: list[RenderableType] = [timeline.table(found, times=True, width=width), legend] if found.rows else []
+    return Group(*head, *drawn, Text(), facts)
 
 
 def named_version(name: str, version: str) -> str:

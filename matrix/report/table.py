@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.catalogue import STACKS
+from matrix.catalogue import STACKS, stacks
 from matrix.records.facts import TRANSPORTS
 from matrix.records.outcomes import OUTCOMES, SIGNS, worst
 from matrix.records.summary import is_race
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: A style of the terminal for each sign; the signs differ too, for readers who see no colours.
 COLOURS = {"‼": "bold red", "✖": "magenta", "✗": "yellow", "~": "cyan", "✓": "green", "-": "dim"}
 #: How pages name the stacks.
-STACK_TITLES = {"bare": "without an ORM", "django": "Django", "sqlalchemy": "SQLAlchemy"}
+STACK_TITLES = {name: stack.facts.title for name, stack in stacks().items()}
 #: Who has to change something, by what a reason says of it.
 MOVERS = {
     "you": "your application",
