@@ -17,12 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from matrix.records.transcript import parse
 
 from matrix import catalogue, servers
-from matrix.catalogue import ROOT, Cell
+from matrix.catalogue import Cell
 from matrix.process.execute import execute
 from matrix.process.watchdog import Watchdog
-from matrix.records.transcript import parse
+from matrix.records.reading import ROOT
 from matrix.records.wire import Connection
 from matrix.run import cell
 from matrix.servers import Server

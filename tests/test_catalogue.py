@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from matrix.catalogue import TRANSPORTS, Driver, cells, drivers, select
+from matrix.catalogue import Driver, cells, drivers, select
 from matrix.errors import MatrixError
+from matrix.records.facts import TRANSPORTS
 from matrix.servers import Server, names
 
 

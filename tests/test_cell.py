@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.records.wire import Connection
-from matrix.run.cell import is_encrypted_as_asked
+from matrix.run.tap import is_encrypted_as_asked
 from matrix.wire import fuzz
 from matrix.wire.recorder import DECODERS, Recorder
 

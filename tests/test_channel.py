@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def test_records_may_come_in_pieces(cuts: list[int]) -> None:
     ended: list[Step] = []
     channel = StepChannel(Path("unused"), ended.extend)
     places = [0, *sorted(cuts), len(STREAM)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in itertools.pairwise(places):
         channel.received(STREAM[begin:end])
     assert channel.steps == STEPS
     assert ended == [step for step in STEPS if step.result]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.catalogue import ROOT
 from matrix.records import old_results as observations
+from matrix.records.reading import ROOT
 
 CELL = "bare/closed_in_child/psycopg/postgresql/tcp"
 

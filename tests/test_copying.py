@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from matrix.records.transcript import parse
 
 from matrix import catalogue
-from matrix.catalogue import ROOT, STACKS, Cell, Example, cells, drivers, examples
+from matrix.catalogue import STACKS, Cell, Example, cells, drivers, examples
 from matrix.catalogue.claims import claims
 from matrix.process.execute import execute
 from matrix.process.watchdog import Watchdog
+from matrix.records.reading import ROOT
 from matrix.records.run import Run
-from matrix.records.transcript import parse
 from matrix.run.cell import clean_environ, database_name
 from matrix.run.judge import judge
 from matrix.servers import Observer, Server, observer, running

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from matrix import catalogue
-from matrix.catalogue import ROOT, STACKS, cells, drivers, examples
+from matrix.catalogue import STACKS, cells, drivers, examples
 from matrix.catalogue.claims import claims, reasons
 from matrix.records import results as observations
+from matrix.records.reading import ROOT
 
 EXAMPLES = list(examples().values())
 

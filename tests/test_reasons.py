@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from matrix.catalogue import ROOT
+from matrix.records.reading import ROOT
 
 REASONS: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "matrix" / "reasons.toml").read_text(encoding="utf-8"))
 SOURCES = [

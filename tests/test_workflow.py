@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from matrix import catalogue
-from matrix.catalogue import ROOT
+from matrix.records.reading import ROOT
 from tests.reports import few, write_results
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads the workflow; pip install pyyaml")

@@ -19,19 +19,21 @@ import tomlkit
 from tomlkit.items import KeyType, SingleKey, Whitespace
 
 from matrix import servers
-from matrix.catalogue import ROOT, Cell, cells
+from matrix.catalogue import Cell, cells
 from matrix.errors import MatrixError
 from matrix.files import locked, remove_leftovers, write_text
 from matrix.records.claim import UNREVIEWED, Claim, Reason
 from matrix.records.outcomes import OUTCOMES, Outcome
-from matrix.records.reading import line_of, read_entries, shown
+from matrix.records.reading import ROOT, line_of, read_entries, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tomlkit import TOMLDocument
     from tomlkit.items import InlineTable
+
+    from matrix.records.facts import Transport
 
 _HEADER = """\
 # What this driver is expected to do. A key is <stack>/<example>/<product>; one with a version (postgresql17), with a
@@ -191,7 +193,7 @@ def _groups(known: Iterable[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
 
 
 def _changes(
-    key: str, transports: list[str], changed: Mapping[str, Claim], current: Mapping[str, Claim]
+    key: str, transports: Sequence[Transport], changed: Mapping[Transport, Claim], current: Mapping[str, Claim]
 ) -> dict[str, Claim]:
     """Return the lines to write for one server's transports of which something else is to be claimed."""
     changes = {f"{key}/{name}": claim for name, claim in changed.items() if f"{key}/{name}" in current}

@@ -13,6 +13,7 @@ from matrix import catalogue
 from matrix.catalogue import claims
 from matrix.pages.prose import Prose, read_prose
 from matrix.records import results as files
+from matrix.records.reading import ROOT
 from matrix.report.table import by_outcome
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Facts:
         return [other for other in dict.fromkeys([*named, *sorted(naming)]) if other in known]
 
 
-def load(results: Path = files.RESULTS, root: Path = catalogue.ROOT) -> Facts:
+def load(results: Path = files.RESULTS, root: Path = ROOT) -> Facts:
     """Read everything; raise MatrixError, with the file and what is wrong, if something is malformed."""
     drivers = {name: driver.facts for name, driver in catalogue.drivers(root).items()}
     cells = catalogue.cells(root)

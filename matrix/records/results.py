@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from itertools import count, groupby, pairwise
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -267,7 +267,7 @@ def _shared(observations: Iterable[Observation]) -> list[tuple[list[Transport], 
     """Return observations that differ in the transport alone as one, and the transports."""
     groups: list[tuple[Observation, list[Transport], Observation]] = []
     for each in observations:
-        transport = cast("Transport", each.cell.transport)
+        transport = each.cell.transport
         steps = [
             replace(step, text=_TRANSPORT) if step.action == "prepare" and step.text == transport else step
             for step in each.steps

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import jinja2
 from markupsafe import Markup, escape
 
-from matrix.catalogue import ROOT, STACKS, examples
+from matrix.catalogue import STACKS, examples
 from matrix.files import write_text
 from matrix.pages.source import pattern
 from matrix.records.facts import TRANSPORTS
 from matrix.records.outcomes import OUTCOMES, SIGNS
+from matrix.records.reading import ROOT
 from matrix.records.summary import is_race
 from matrix.report.data import Card, pack
 from matrix.report.show import named_version

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from matrix.records.claim import Claim
     from matrix.records.observation import Observation
+    from matrix.records.outcomes import Outcome
 
 #: A style of the terminal for each sign; the signs differ too, for readers who see no colours.
 COLOURS = {"‼": "bold red", "✖": "magenta", "✗": "yellow", "~": "cyan", "✓": "green", "-": "dim"}
@@ -34,9 +35,9 @@ MOVERS = {
 _AXES = ("driver", "transport", "stack", "server", "example")
 
 
-def by_outcome(cells: Iterable[Observation]) -> dict[str, list[Observation]]:
+def by_outcome(cells: Iterable[Observation]) -> dict[Outcome, list[Observation]]:
     """Return observations by outcome, from the worst down."""
-    groups: dict[str, list[Observation]] = {}
+    groups: dict[Outcome, list[Observation]] = {}
     for seen in cells:
         groups.setdefault(seen.outcome, []).append(seen)
     return {outcome: groups[outcome] for outcome in OUTCOMES if outcome in groups}
@@ -82,12 +83,12 @@ def _word(axis: str, value: str) -> str:
     return STACK_TITLES[value] if axis == "stack" else value
 
 
-def results(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> list[tuple[str, bool, str]]:
+def results(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> list[tuple[Outcome, bool, str]]:
     """Return what a few cells did: outcome, whether it is a race, and what sets these cells apart from the others.
 
     The result of most cells comes first, without what sets it apart.
     """
-    groups: dict[tuple[str, bool], list[Observation]] = {}
+    groups: dict[tuple[Outcome, bool], list[Observation]] = {}
     for outcome, some in by_outcome(cells).items():
         for seen in some:
             groups.setdefault((outcome, is_race(seen, claims.get(seen.id))), []).append(seen)
@@ -102,7 +103,7 @@ def phrase(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> str:
     return (words[0][0] if words else "") + (f" ({rest})" if rest else "")
 
 
-def marked(outcome: str, *, race: bool = False) -> str:
+def marked(outcome: Outcome, *, race: bool = False) -> str:
     """Return an outcome with its sign for Markdown, with a star if it is a race."""
     return f"{SIGNS[outcome]} {outcome}" + "\\*" * race
 
@@ -159,9 +160,9 @@ def terminal(
         rows: dict[tuple[str, ...], list[str]] = {}
         for stack in grid.stacks(example):
             rows.setdefault(tuple(_text(grid.at(example, stack, d), claims) for d in grid.drivers), []).append(stack)
-        for number, (texts, stacks) in enumerate(rows.items()):
-            everywhere = len(stacks) == len(grid.stacks(example)) > 1
-            words = [example if number == 0 else "", "all" if everywhere else ", ".join(stacks)]
+        for number, (texts, alike) in enumerate(rows.items()):
+            everywhere = len(alike) == len(grid.stacks(example)) > 1
+            words = [example if number == 0 else "", "all" if everywhere else ", ".join(alike)]
             table.add_row(*words, *(Text(text, style=COLOURS.get(text[:1], "")) for text in texts))
     console = Console(width=width or 1000, force_terminal=colour, color_system="standard" if colour else None)
     with console.capture() as capture:
