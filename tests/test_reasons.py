@@ -6,32 +6,31 @@ import importlib
 import importlib.metadata
 import inspect
 import re
-import tomllib
 from typing import Any
 
 import pytest
 
-from matrix.records.reading import ROOT
+from matrix.catalogue.claims import reasons
+from matrix.records.claim import Source
 
-REASONS: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "matrix" / "reasons.toml").read_text(encoding="utf-8"))
 SOURCES = [
-    pytest.param(source, id=f"{reason}: {source['file']}:{source['line']}")
-    for reason, facts in REASONS.items()
-    for source in facts.get("sources", ())
+    pytest.param(source, id=f"{name}: {source.file}:{source.line}")
+    for name, reason in reasons().items()
+    for source in reason.sources
 ]
-PYTHON = [param for param in SOURCES if "object" in param.values[0]]  # type: ignore[operator]  # a dict
+PYTHON = [param for param in SOURCES if isinstance(source := param.values[0], Source) and source.object]
 #: mysqlclient's C library, which is the system's: each distribution has another release of one series.
 CLIENT_LIBRARY = "MariaDB Connector/C"
 
 
-def installed(source: dict[str, Any]) -> str:
+def installed(source: Source) -> str:
     """The version of the package that is installed here."""
-    if source["package"] == CLIENT_LIBRARY:
+    if source.package == CLIENT_LIBRARY:
         return str(pytest.importorskip("MySQLdb").get_client_info())
     try:
-        return importlib.metadata.version(source["package"])
+        return importlib.metadata.version(source.package)
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"{source['package']} is not installed in this environment")
+        pytest.skip(f"{source.package} is not installed in this environment")
 
 
 def find(path: str) -> Any:
@@ -45,53 +44,51 @@ def find(path: str) -> Any:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_version_that_was_read_is_the_one_installed(source: dict[str, Any]) -> None:
+def test_the_version_that_was_read_is_the_one_installed(source: Source) -> None:
     version = installed(source)
-    if source["package"] == CLIENT_LIBRARY:
-        assert version.split(".")[:2] == source["version"].split(".")[:2], (
-            f"{version} is of another series: read it again"
-        )
+    if source.package == CLIENT_LIBRARY:
+        assert version.split(".")[:2] == source.version.split(".")[:2], f"{version} is of another series: read it again"
         return
-    assert version == source["version"], (
-        f"{source['package']} {version} is installed and {source['version']} was read:"
-        f" read {source['file']} again, and then change version, line and url"
+    assert version == source.version, (
+        f"{source.package} {version} is installed and {source.version} was read:"
+        f" read {source.file} again, and then change version, line and url"
     )
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_link_leads_to_the_line_in_a_tag_of_that_version(source: dict[str, Any]) -> None:
-    url = source["url"]
-    assert url.endswith(f"{source['file']}#L{source['line']}")
+def test_the_link_leads_to_the_line_in_a_tag_of_that_version(source: Source) -> None:
+    url = source.url
+    assert url.endswith(f"{source.file}#L{source.line}")
     tag = re.search(r"/blob/([^/]+)/", url)
     assert tag is not None, url
     digits = re.findall(r"\d+", tag[1])
-    assert digits == re.findall(r"\d+", source["version"]), f"{tag[1]} is no tag of {source['version']}"
+    assert digits == re.findall(r"\d+", source.version), f"{tag[1]} is no tag of {source.version}"
 
 
 @pytest.mark.parametrize("source", PYTHON)
-def test_the_named_object_still_does_what_the_reason_says(source: dict[str, Any]) -> None:
+def test_the_named_object_still_does_what_the_reason_says(source: Source) -> None:
     installed(source)
-    text = inspect.getsource(find(source["object"]))
-    assert source["contains"] in text, (
-        f"{source['object']} does not contain {source['contains']!r} any more: read it again"
+    assert source.object
+    assert source.contains
+    assert source.contains in inspect.getsource(find(source.object)), (
+        f"{source.object} does not contain {source.contains!r} any more: read it again"
     )
 
 
 @pytest.mark.parametrize("source", PYTHON)
-def test_the_line_lies_in_the_named_object(source: dict[str, Any]) -> None:
+def test_the_line_lies_in_the_named_object(source: Source) -> None:
     installed(source)
-    found = find(source["object"])
+    assert source.object
+    found = find(source.object)
     path = inspect.getsourcefile(found)
     assert path is not None
     # Repositories keep their packages in a folder of their own: psycopg/psycopg/, lib/sqlalchemy/.
-    assert any(path.endswith("/" + "/".join(source["file"].split("/")[n:])) for n in range(source["file"].count("/")))
+    assert any(path.endswith("/" + "/".join(source.file.split("/")[n:])) for n in range(source.file.count("/")))
     lines, first = inspect.getsourcelines(found)
     first = max(first, 1)
-    assert first <= source["line"] < first + len(lines), (
-        f"{source['object']} is at lines {first} to {first + len(lines) - 1}"
-    )
+    assert first <= source.line < first + len(lines), f"{source.object} is at lines {first} to {first + len(lines) - 1}"
 
 
 @pytest.mark.parametrize("source", [param for param in SOURCES if param not in PYTHON])
-def test_a_source_without_a_python_object_is_c(source: dict[str, Any]) -> None:
-    assert source["file"].endswith((".c", ".h", ".pyx")), f"{source['file']}: object and contains are missing"
+def test_a_source_without_a_python_object_is_c(source: Source) -> None:
+    assert source.file.endswith((".c", ".h", ".pyx")), f"{source.file}: object and contains are missing"
