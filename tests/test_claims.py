@@ -110,7 +110,7 @@ def test_the_most_specific_claim_wins(root: Path) -> None:
         ('"parent error"', '["hang", "hang"]', ["line 3", "twice"]),
         ('"parent error"', '["hang"]', ["line 3", "outcome"]),
         ("goodbye", "goodby", ["line 3", "unknown reason 'goodby'", "did you mean 'goodbye'"]),
-        ("goodbye", UNREVIEWED, ["line 3", "has no reason yet"]),
+        ("goodbye", UNREVIEWED, ["line 3", "name its reason"]),
         ("reason =", "raison =", ["line 3", "bare/closed/fakedb"]),
         ('reason = "goodbye"', 'reason = "goodbye', ["not TOML", "line 3"]),
         ('"bare/closed/fakedb" = {outcome', '["bare/closed/fakedb"]\noutcome', ["not TOML", "line 4"]),
@@ -164,7 +164,7 @@ def test_update_of_one_cell_changes_its_line_alone(root: Path) -> None:
 def test_update_never_invents_a_reason(root: Path) -> None:
     file(root).write_text(CLAIM)
     update("some", dict.fromkeys(DEFAULT[:3], ("hang",)), root)
-    with pytest.raises(MatrixError, match=r"line 3: .*has no reason yet"):
+    with pytest.raises(MatrixError, match=r"line 3: .*name its reason"):
         claims("some", root)
     assert claims("some", root, reviewed=False)[DEFAULT[0]] == Claim(("hang",), UNREVIEWED)
 

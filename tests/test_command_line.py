@@ -94,9 +94,9 @@ def test_results_of_another_version_are_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_malformed_claim_is_one_line_before_anything_runs(checkout: Path) -> None:
     path = checkout / "drivers/psycopg/expected.toml"
-    path.write_text('["bare/closed_in_child/postgresql"]\noutcome = "fine"\nreason = "x"\n')
+    path.write_text('"bare/closed_in_child/postgresql" = {outcome = "fine", reason = "x"}\n')
     one_line(matrix("run", "--only", CELL, cwd=checkout), "drivers/psycopg/expected.toml, line 1")
-    path.write_text('["bare/closed_in_child/postgresql"]\noutcome = "works"\nreason = "no-such-reason"\n')
+    path.write_text('"bare/closed_in_child/postgresql" = {outcome = "works", reason = "no-such-reason"}\n')
     one_line(matrix("run", "--only", CELL, cwd=checkout), "line 1", "unknown reason 'no-such-reason'")
 
 
@@ -110,7 +110,7 @@ def test_the_list_needs_no_server_and_no_driver() -> None:
 def test_a_cell_that_is_not_as_claimed_fails_with_its_transcript(checkout: Path) -> None:
     path = checkout / "drivers/psycopg/expected.toml"
     reason = next(iter(_reasons(checkout)))
-    path.write_text(f'["bare/closed_in_child/postgresql"]\noutcome = "works"\nreason = "{reason}"\n')
+    path.write_text(f'"bare/closed_in_child/postgresql" = {{outcome = "works", reason = "{reason}"}}\n')
     done = matrix("run", "--only", CELL, "--output", str(checkout / "out"), cwd=checkout)
     assert done.returncode == 1, done.stderr
     assert f"NOT AS CLAIMED {CELL}: seen parent error 1x; claimed works" in done.stdout
@@ -124,9 +124,11 @@ def test_a_cell_that_is_not_as_claimed_fails_with_its_transcript(checkout: Path)
         matrix("show", CELL, "--results", str(checkout / "out"), "--format", "json", cwd=checkout).stdout
     )
     assert as_json["cell"] == observed
+    before = path.read_text()
     updated = matrix("run", "--only", CELL, "--output", str(checkout / "out"), "--update", cwd=checkout)
     assert "drivers/psycopg/expected.toml" in updated.stdout
-    assert 'outcome = "parent error"\nreason = "to-be-reviewed"' in path.read_text()
+    added = '"bare/closed_in_child/postgresql/tcp" = {outcome = "parent error", reason = "to-be-reviewed"}\n'
+    assert path.read_text() == before + added
     one_line(matrix("run", "--only", CELL, cwd=checkout), "to-be-reviewed")
 
 

@@ -119,7 +119,7 @@ def _problem(driver: str, key: str, claim: Claim, used: set[str], known: Mapping
         meant = f'; did you mean "{near[0]}"?' if near else ""
         return f'no cell of {driver} is called "{key}"{meant}; a key is <stack>/<example>/<server>[/<transport>]'
     if claim.reason == UNREVIEWED:
-        return f'"{key}" has no reason yet; name one of matrix/reasons.toml'
+        return f'"{key}" is {UNREVIEWED}: name its reason, one of matrix/reasons.toml'
     if claim.reason not in known:
         near = difflib.get_close_matches(claim.reason, known, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
