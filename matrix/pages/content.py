@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matrix.pages.symptoms import Symptom
     from matrix.records.claim import Source
     from matrix.records.observation import Observation
+    from matrix.records.outcomes import Outcome
 
 #: Characters that a drawing is wide at most, and lines that it is long at most.
 WIDTH, LENGTH = 100, 70
@@ -67,7 +68,7 @@ class Tested(NamedTuple):
     claim: ArticleClaim
     text: str
     result: Result
-    groups: dict[str, str]
+    groups: dict[Outcome, str]
     examples: list[str]
 
 

@@ -117,9 +117,8 @@ def _answer(facts: Facts, symptom: Symptom, message: str, driver: str | None, st
     lines += ["", "What happened:"]
     for name, some in list(hazards.items())[:HAZARDS]:
         lines += prose(f"{name}: {facts.example(name).title}", 2)
-        lines += [
-            line for reason in list(facts.reasons_of(some))[:1] for line in prose(facts.reasons[reason].sentence, 4)
-        ]
+        for reason in list(facts.reasons_of(some))[:1]:
+            lines += prose(facts.reasons[reason].sentence, 4)
     if len(hazards) > HAZARDS:
         lines += prose(f"and {len(hazards) - HAZARDS} more: {', '.join(list(hazards)[HAZARDS:])}", 2)
     return lines + _fix(facts, hazards, driver, stack)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from matrix import catalogue
 from matrix.catalogue import claims
 from matrix.pages.prose import Prose, read_prose
@@ -147,7 +145,7 @@ def load(results: Path = files.RESULTS, root: Path = ROOT) -> Facts:
         observed={key: seen for key, seen in found.items() if seen.applies},
         skipped={key: seen.note or "" for key, seen in found.items() if not seen.applies},
         claimed={cell.id: claim for name in drivers for cell, claim in claims.claims(name, root).items()},
-        reasons=msgspec.to_builtins(claims.reasons(root)),
+        reasons=claims.reasons(root),
         prose=read_prose(root),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Columns narrower than this are not drawn beside each other: who did something stands in front of it then.
 NARROWEST = 18
+#: Characters between columns: padding, and the divider that the box has.
+GAP = 2
 #: Explains what `Row.label` looks like.
 LEGEND = "→A: sent on session A; A→: received on session A; lines without an arrow are steps and their results"
 _STYLES = {"sent": "yellow", "received": "cyan", "note": "blue", "mark": "dim", "omitted": "dim"}
@@ -23,20 +26,22 @@ def table(found: Drawing, *, times: bool, width: int) -> Table:
     """Return a table of at most `width` characters, with times in milliseconds if wanted and known."""
     lanes = [*found.processes, "server"]
     times = times and found.timed
-    beside = (width - 8 * times) // len(lanes) >= NARROWEST
-    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    width -= 9 * times
+    lane_width = (width - GAP * (len(lanes) - 1)) // len(lanes)
+    beside = lane_width >= NARROWEST
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     if times:
         grid.add_column("ms", justify="right", no_wrap=True, style="dim", width=7)
     if not beside:
-        grid.add_column("who", no_wrap=True, style="dim")
-    for lane in lanes if beside else ["what"]:
-        grid.add_column(lane, ratio=1, overflow="fold")
+        grid.add_column("who", no_wrap=True, style="dim", width=10)
+        lane_width = width - GAP - 10
+    for name in lanes if beside else ["what"]:
+        grid.add_column(name, width=lane_width)
     for row in found.rows:
         lane = row.lane if row.lane in lanes else "server"
-        cells = [_text(row) if not beside or lane == name else Text() for name in (lanes if beside else [lane])]
-        grid.add_row(
-            *([f"{row.at:.1f}" if row.at is not None else ""] if times else []), *([] if beside else [lane]), *cells
-        )
+        text = _text(row, lane_width)
+        cells = [text if lane == name else "" for name in lanes] if beside else [row.lane or "?", text]
+        grid.add_row(*([f"{row.at:.1f}" if row.at is not None else ""] if times else []), *cells)
     return grid
 
 
@@ -51,7 +56,8 @@ def plain(found: Drawing, *, width: int, length: int) -> str:
     return "\n".join([*lines[:length], *([f"... {len(lines) - length} more lines"] if len(lines) > length else [])])
 
 
-def _text(row: Row) -> Text:
+def _text(row: Row, width: int) -> Text:
+    text = textwrap.fill(row.label, width, subsequent_indent="  ")
     if row.kind in ("begin", "end", "step"):
-        return Text(row.label, style="bold red" if row.wrong else "" if row.kind == "begin" else "bold")
-    return Text(row.label, style=_STYLES[row.kind] + (" italic" if row.kind == "sent" and not row.lane else ""))
+        return Text(text, style="bold red" if row.wrong else "" if row.kind == "begin" else "bold")
+    return Text(text, style=_STYLES[row.kind] + (" italic" if row.kind == "sent" and not row.lane else ""))
