@@ -259,9 +259,9 @@ def test_every_attributed_message_was_written_by_the_process_that_evidence_names
             assert told.names[socket.opener] == attribution.opener.who
         position = 0
         for index, event in enumerate(connection.events):
-            if event["from"] != "client":
+            if event.sender != "client":
                 continue
-            begin, position = position, position + event["length"]
+            begin, position = position, position + event.length
             sender = attribution.senders.get(index)
             if sender is None or sender.who is None or undelivered(event):
                 continue
@@ -269,7 +269,7 @@ def test_every_attributed_message_was_written_by_the_process_that_evidence_names
                 writers = {told.names.get(pid, str(pid)) for pid in socket.writer(begin, position)}
                 assert writers == {sender.who}, f"{event} of {replace(connection, events=[])}: {sender.how}"
                 proven += 1
-            elif event["kind"] == "fin":
+            elif event.kind == "fin":
                 assert told.names.get(socket.shut or socket.last) == sender.who, f"{event}: {sender.how}"
         # What is written after the server has closed the connection may be lost, and nothing else.
         assert position <= sum(length for _, length in socket.writes)

@@ -47,5 +47,5 @@ def test_a_session_that_ends_before_its_encryption_is_none_in_the_clear(protocol
     assert all(is_encrypted_as_asked(connection, "tls") for connection in cut_short)
     # Some of them ended after the client had asked for encryption, and before it had it.
     assert any(
-        not connection.tls and any(event["from"] == "client" for event in connection.events) for connection in cut_short
+        not connection.tls and any(event.sender == "client" for event in connection.events) for connection in cut_short
     )

@@ -15,7 +15,7 @@ from matrix.records.lanes import drawing
 from matrix.records.run import Run
 from matrix.records.server import LogLine, Session
 from matrix.records.steps import Step
-from matrix.records.wire import Connection, Event
+from matrix.records.wire import Connection, Event, Kind, Sender
 from matrix.wire import evidence
 from matrix.wire.evidence import timeline
 from matrix.wire.processes import SLACK, processes
@@ -23,15 +23,10 @@ from tests.test_lanes import observation
 from tests.written_steps import NOON, written
 
 
-def event(at: float, name: str, sender: str = "client", kind: str = "message", length: int = 9, **detail: Any) -> Event:
-    return {
-        "at": NOON + at / 1000,
-        "from": "server" if sender == "server" else "client",
-        "kind": kind,  # type: ignore[typeddict-item]  # each test's own
-        "name": name,
-        "length": length,
-        "detail": detail,
-    }
+def event(
+    at: float, name: str, sender: Sender = "client", kind: Kind = "message", length: int = 9, **facts: Any
+) -> Event:
+    return Event(NOON + at / 1000, sender, kind, name, length, **facts)
 
 
 def query(at: float, text: str, exchange: int) -> Event:
@@ -42,11 +37,11 @@ def rows(at: float, first: int, exchange: int) -> Event:
     return event(at, "rows", "server", rows=1, first=first, column_count=2, exchange=exchange)
 
 
-def record(at: float, sender: str = "client", **detail: Any) -> Event:
+def record(at: float, sender: Sender = "client", **detail: Any) -> Event:
     return event(at, "application_data", sender, "tls", 44, encrypted=True, plaintext_at_most=22, **detail)
 
 
-def fin(at: float, sender: str = "client") -> Event:
+def fin(at: float, sender: Sender = "client") -> Event:
     return event(at, "fin", sender, "fin", 0)
 
 
@@ -539,20 +534,7 @@ _results = st.sampled_from(
 )
 _whos = st.sampled_from(["parent", "child 1", "child 2", "child 17", "parent/reader"])
 _written = st.lists(st.tuples(st.floats(0, 50_000), _whos, _steps, _results), max_size=25)
-_values: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats()
-_details = st.fixed_dictionaries(
-    {},
-    optional={
-        "exchange": _values,
-        "text": st.text(max_size=9),
-        "rows": st.integers(0, 9),
-        "first": _values,
-        "last": _values,
-        "error": st.sampled_from(["EPIPE", "ECONNRESET"]),
-        "could_be": st.text(max_size=5),
-        "encrypted": st.booleans(),
-    },
-)
+_values = st.none() | st.integers() | st.text(max_size=5)
 _events = st.builds(
     event,
     st.floats(-100, 60_000),
@@ -560,6 +542,14 @@ _events = st.builds(
     st.sampled_from(["client", "server"]),
     st.sampled_from(["message", "fin", "rst", "tls", "undecoded", "connect", "refused", "omitted"]),
     st.integers(0, 10**9),
+    exchange=st.none() | st.integers(),
+    text=st.none() | st.text(max_size=9),
+    rows=st.integers(0, 9),
+    first=_values,
+    last=_values,
+    error=st.none() | st.sampled_from(["EPIPE", "ECONNRESET"]),
+    could_be=st.none() | st.text(max_size=5),
+    encrypted=st.booleans(),
 )
 _connections = st.builds(
     Connection,
@@ -570,7 +560,7 @@ _connections = st.builds(
     dropped=st.booleans(),
     client_pid=st.none() | st.integers(99, 103),
     server_port=st.none() | st.integers(1, 3),
-    events=st.lists(st.tuples(_events, _details).map(lambda pair: {**pair[0], "detail": pair[1]}), max_size=12),
+    events=st.lists(_events, max_size=12),
 )
 _log_lines = st.builds(
     LogLine,

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix.records.wire import Connection
+from matrix.records.wire import Connection, Event
 from matrix.wire import describe, fuzz, recorder
-from matrix.wire.event import Message
 from matrix.wire.mysql import MySQLDecoder
 from matrix.wire.relay import Address, Listener, Relay, RelayError
 
@@ -116,7 +115,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def kinds(connection: Connection) -> list[tuple[str, str]]:
-    return [(event["from"], event["kind"]) for event in connection.events]
+    return [(event.sender, event.kind) for event in connection.events]
 
 
 def test_bytes_pass_both_ways_and_are_decoded(ends: Ends) -> None:
@@ -136,7 +135,7 @@ def test_bytes_pass_both_ways_and_are_decoded(ends: Ends) -> None:
     assert [describe(event) for event in connection.events] == ["connect", *expected, "FIN", "FIN"]
     assert connection.session == decoder.session
     assert connection.closed_at is not None
-    assert ends.started <= connection.opened_at <= connection.events[1]["at"] <= connection.closed_at <= time.time()
+    assert ends.started <= connection.opened_at <= connection.events[1].at <= connection.closed_at <= time.time()
 
 
 def test_a_half_close_is_one_and_leaves_the_other_half_open(ends: Ends) -> None:
@@ -258,7 +257,7 @@ def test_a_server_that_is_not_there_is_a_reset(relay: Relay) -> None:
         client.recv(1)
     (connection,) = relay.close(listener)
     assert kinds(connection) == [("client", "connect"), ("server", "refused")]
-    assert connection.events[1]["detail"] == {"error": "ECONNREFUSED"}
+    assert connection.events[1].error == "ECONNREFUSED"
 
 
 def test_50_megabytes_arrive_whole_in_both_directions_at_once(ends: Ends) -> None:
@@ -281,7 +280,7 @@ def test_50_megabytes_arrive_whole_in_both_directions_at_once(ends: Ends) -> Non
         assert {future.result() for future in got} == {hashlib.sha256(data).hexdigest()}
     connection = ends.record()
     for sender in ("client", "server"):
-        assert sum(event["length"] for event in connection.events if event["from"] == sender) == len(data)
+        assert sum(event.length for event in connection.events if event.sender == sender) == len(data)
 
 
 def test_a_reader_that_does_not_read_stops_the_writer(ends: Ends) -> None:
@@ -336,7 +335,7 @@ def test_connections_that_were_not_served_yet_are_recorded(relay: Relay) -> None
             client.sendall(b"goodbye")
         server.accept()[0].close()
         (connection,) = relay.close(listener, settle=PATIENCE)
-    assert sum(event["length"] for event in connection.events) == 7
+    assert sum(event.length for event in connection.events) == 7
 
 
 def test_open_connections_go_on_after_close_unless_dropped(relay: Relay, tmp_path: Path) -> None:
@@ -433,20 +432,20 @@ def running(pid: int) -> bool:
 def test_the_first_and_the_last_events_are_kept_and_the_rest_is_counted() -> None:
     record = recorder.Recorder(MySQLDecoder(), Connection(0.0))
     for number in range(10_000):
-        record._add([Message(float(number), "client", "message", str(number), 10)])
+        record._add([Event(float(number), "client", "message", str(number), 10)])
     record.note("client", "fin", 10_000.0)
     events = record.result().events
     assert len(events) == recorder.FIRST_EVENTS + 1 + recorder.LAST_EVENTS
-    assert [event["name"] for event in events[:3]] == ["0", "1", "2"]
-    assert events[-1]["kind"] == "fin"
+    assert [event.name for event in events[:3]] == ["0", "1", "2"]
+    assert events[-1].kind == "fin"
     omitted = events[recorder.FIRST_EVENTS]
-    assert describe(omitted) == "5001 events not kept"
-    assert omitted["length"] == 50_010
+    assert describe(omitted) == "5001 events not recorded"
+    assert omitted.length == 50_010
 
 
 def test_a_decoder_that_fails_is_recorded_as_such() -> None:
     class Broken(MySQLDecoder):
-        def feed(self, sender: Sender, data: bytes, at: float) -> list[Message]:
+        def feed(self, sender: Sender, data: bytes, at: float) -> list[Event]:
             raise ZeroDivisionError("on purpose")
 
     record = recorder.Recorder(Broken(), Connection(0.0))
@@ -455,7 +454,7 @@ def test_a_decoder_that_fails_is_recorded_as_such() -> None:
     record.closed(3.0)
     first, second = record.result().events
     assert describe(first) == "3 bytes not decoded (the decoder failed: ZeroDivisionError: on purpose)"
-    assert second["length"] == 2
+    assert second.length == 2
 
 
 # Used by many cells at once
@@ -472,7 +471,7 @@ def test_cells_in_many_threads_do_not_disturb_each_other(relay: Relay, short_fol
             ends.client.close()
             said.append(receive_all(ends.server))
             ends.server.close()
-            assert sum(event["length"] for event in ends.record().events) == len(said[-1])
+            assert sum(event.length for event in ends.record().events) == len(said[-1])
             ends.close()
             (folder / "server").unlink(missing_ok=True)
         return said

@@ -69,7 +69,7 @@ def is_encrypted_as_asked(connection: Connection, transport: str) -> bool:
     if transport != "tls" or connection.tls:
         return connection.tls == (transport == "tls")
     return all(
-        event["name"] in _ASKS_FOR_ENCRYPTION
+        event.name in _ASKS_FOR_ENCRYPTION
         for event in connection.events
-        if event["from"] == "client" and event["kind"] in ("message", "undecoded")
+        if event.sender == "client" and event.kind in ("message", "undecoded")
     )

@@ -69,24 +69,24 @@ def first_event(connection: Connection) -> int:
     """Return the index of the first event once the session was open: what is sent until then is always the same."""
     events = connection.events
     if connection.tls:
-        sent = [i for i, e in enumerate(events) if e["from"] == "client" and e["name"] == "application_data"]
+        sent = [i for i, e in enumerate(events) if e.sender == "client" and e.name == "application_data"]
         return sent[1] if len(sent) > 1 else max(len(events) - 1, 0)
     for index, event in enumerate(events):
-        if event["from"] == "server" and event["name"] in ("ReadyForQuery", "OK", "ERR", "ErrorResponse"):
-            return index + (event["name"] in ("ReadyForQuery", "OK"))
-        if event["from"] == "client" and event["kind"] in ("fin", "rst"):
+        if event.sender == "server" and event.name in ("ReadyForQuery", "OK", "ERR", "ErrorResponse"):
+            return index + (event.name in ("ReadyForQuery", "OK"))
+        if event.sender == "client" and event.kind in ("fin", "rst"):
             return index
     return 0
 
 
 def is_socket(event: Event) -> bool:
     """Whether an event is something that happened to a socket and not something that was sent."""
-    return event["kind"] in _SOCKET
+    return event.kind in _SOCKET
 
 
 def undelivered(event: Event) -> bool:
     """Whether an event says that the other side had closed the connection before a message came."""
-    return event["kind"] == "rst" and event["detail"].get("error") == "EPIPE"
+    return event.kind == "rst" and event.error == "EPIPE"
 
 
 @dataclass
@@ -105,7 +105,7 @@ class _Unit:
     @property
     def sealed(self) -> bool:
         """Whether it is encrypted."""
-        return self.events[0]["kind"] == "tls"
+        return self.events[0].kind == "tls"
 
     @property
     def socket(self) -> bool:
@@ -116,8 +116,8 @@ class _Unit:
         """Whether it ends the session or may do so."""
         event = self.events[0]
         if self.sealed:
-            return "could_be" in event["detail"] or "plaintext_at_most" not in event["detail"]
-        return event["name"] in TERMINATION or self.socket
+            return event.could_be is not None or event.plaintext_at_most is None
+        return event.name in TERMINATION or self.socket
 
 
 def attribute(
@@ -175,10 +175,10 @@ class _Wire:
         yield at, self, "opened"
         ours = {unit.indices[0]: unit for unit in self._units}
         for index, event in enumerate(self._connection.events[self._result.first :], self._result.first):
-            at = max(at, event["at"])
+            at = max(at, event.at)
             if index in ours:
                 yield at, self, ours[index]
-            if event["from"] == "server" or event["kind"] == "rst":
+            if event.sender == "server" or event.kind == "rst":
                 yield at, self, "heard"
 
     def opened(self, waiting: Mapping[str, tuple[_Wire, float]]) -> None:
@@ -370,14 +370,14 @@ class _Wire:
                 waiting += [who] if waiting[-1:] != [who] else []
             elif index in received:
                 # What comes later than the first reply may be another one, if several are due.
-                more = replying and event["at"] - last > BURST
+                more = replying and event.at - last > BURST
                 yield index, _only(unsure | set(waiting if unsure or more else waiting[:1]))
-                replying, last = True, event["at"]
+                replying, last = True, event.at
 
     def _received(self) -> Iterable[tuple[int, Event]]:
         for index in range(self._result.first, len(self._connection.events)):
             event = self._connection.events[index]
-            if event["from"] == "server" and not is_socket(event):
+            if event.sender == "server" and not is_socket(event):
                 yield index, event
 
 
@@ -385,19 +385,19 @@ def _units(connection: Connection, first: int) -> Iterable[_Unit]:
     """Return what the client sent, the parts of one query together."""
     returned: dict[int, set[int]] = {}
     for event in connection.events:
-        if event["from"] == "server" and (exchange := _exchange(event)) is not None:
+        if event.sender == "server" and (exchange := _exchange(event)) is not None:
             returned.setdefault(exchange, set()).update(_rows(event))
     unit: _Unit | None = None
     closed = False
     for index, event in enumerate(connection.events[first:], first):
-        if event["from"] != "client":
-            closed = closed or event["kind"] == "fin"
+        if event.sender != "client":
+            closed = closed or event.kind == "fin"
             continue
-        if closed and event["kind"] == "fin" and connection.client_pid is not None:
+        if closed and event.kind == "fin" and connection.client_pid is not None:
             # On a Unix socket the relay passes on that the server has closed by shutting both ways, and sees this.
             continue
         exchange = _exchange(event)
-        named = {int(number) for number in _NUMBER.findall(describe(event))} if event["kind"] != "tls" else set()
+        named = {int(number) for number in _NUMBER.findall(describe(event))} if event.kind != "tls" else set()
         if unit and exchange is not None and exchange == _exchange(unit.events[0]):
             unit.indices.append(index)
             unit.events.append(event)
@@ -405,24 +405,20 @@ def _units(connection: Connection, first: int) -> Iterable[_Unit]:
             continue
         if unit:
             yield unit
-        unit = _Unit(event["at"], [index], [event], named, returned.get(exchange or 0, set()))
+        unit = _Unit(event.at, [index], [event], named, returned.get(exchange or 0, set()))
     if unit:
         yield unit
 
 
 def _exchange(event: Event) -> int | None:
     """Return the number of the exchange that a message belongs to, None where there is none."""
-    number = event["detail"].get("exchange")
-    if event["name"] in TERMINATION or not isinstance(number, int) or is_socket(event):
-        return None
-    return number if number > 0 else None
+    return event.exchange if event.exchange and event.name not in TERMINATION and not is_socket(event) else None
 
 
 def _rows(event: Event) -> set[int]:
     """Return the numbers that the first and the last row of a result begin with."""
-    if not event["detail"].get("rows"):
-        return set()
-    return {int(n) for key in ("first", "last") if re.fullmatch(r"\d{1,4}", n := str(event["detail"].get(key, "")))}
+    values = (event.first, event.last) if event.rows else ()
+    return {int(number) for number in map(str, values) if re.fullmatch(r"\d{1,4}", number)}
 
 
 def _only(names: set[str | None]) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from matrix.records.wire import Event
 from matrix.wire import tls
-from matrix.wire.event import Message
 
 if TYPE_CHECKING:
     from matrix.records.wire import Sender
@@ -28,9 +28,9 @@ class Lane:
         self.sender = sender
         self.reader = reader
         self.framer = framer
-        # Messages that are still growing: a run of rows, and bytes that cannot be read.
-        self.run: Message | None = None
-        self.undecoded: Message | None = None
+        # Events that are still growing: a run of rows, and bytes that cannot be read.
+        self.run: Event | None = None
+        self.undecoded: Event | None = None
         self.why = "undecoded"  # the name of the next bytes that cannot be read
 
 
@@ -55,9 +55,9 @@ class Decoder:
         self.opaque_from: float | None = None
         """When the first bytes came that cannot be read."""
         self._tls_session = tls.TlsSession()
-        self._out: list[Message] = []
+        self._out: list[Event] = []
 
-    def feed(self, sender: Sender, data: bytes, at: float) -> list[Message]:
+    def feed(self, sender: Sender, data: bytes, at: float) -> list[Event]:
         """Take bytes that `sender` sent and that came at `at`; return the messages that are now whole."""
         lane, other = (self.client, self.server) if sender == "client" else (self.server, self.client)
         if data and other.undecoded:
@@ -69,11 +69,11 @@ class Decoder:
         out, self._out = self._out, []
         return out
 
-    def end(self, sender: Sender, at: float) -> list[Message]:
+    def end(self, sender: Sender) -> list[Event]:
         """Take note that `sender` will send no more; return what was unfinished."""
         lane = self.client if sender == "client" else self.server
         self._flush(lane)
-        self._cut_off(lane, at)
+        self._cut_off(lane)
         out, self._out = self._out, []
         return out
 
@@ -82,10 +82,10 @@ class Decoder:
         """Bytes of unfinished messages in memory."""
         return self.client.framer.held + self.server.framer.held
 
-    def _emit(self, lane: Lane, message: Message) -> None:
+    def _emit(self, lane: Lane, event: Event) -> None:
         if lane.run:
             self._flush(lane)
-        self._out.append(message)
+        self._out.append(event)
 
     def _flush(self, lane: Lane) -> None:
         """Emit what is still growing."""
@@ -96,22 +96,16 @@ class Decoder:
             self._out.append(lane.undecoded)
             lane.undecoded = None
 
-    def _cut_off(self, lane: Lane, at: float) -> None:
+    def _cut_off(self, lane: Lane) -> None:
         """Emit the beginning of a message whose rest did not or will not come."""
-        received, expected = lane.framer.received, lane.framer.expected
-        if not received:
-            return
-        message = Message(lane.framer.since, lane.sender, "undecoded", "cut off", received)
-        if expected is not None:
-            message.detail["expected"] = expected
-        message.seen_until(at)
-        self._out.append(message)
-        lane.framer.drop()
+        if received := lane.framer.received:
+            self._out.append(Event(lane.framer.since, lane.sender, "undecoded", "cut off", received))
+            lane.framer.drop()
 
-    def _start_tls(self, at: float) -> None:
+    def _start_tls(self) -> None:
         for lane in (self.client, self.server):
             self._flush(lane)
-            self._cut_off(lane, at)
+            self._cut_off(lane)
             lane.framer = tls.record_framer()
             lane.reader = self._read_tls
 
@@ -120,40 +114,39 @@ class Decoder:
         if frame is None:
             return position
         if frame.length < 0:
-            self._give_up(lane, "no TLS record", read=len(frame.header), since=frame.at, at=at)
+            self._give_up(lane, "no TLS record", read=len(frame.header), since=frame.at)
             return position
-        message = self._tls_session.record(lane.sender, frame)
+        event = self._tls_session.record(lane.sender, frame)
         if lane.sender == "client":
             self.tls = True
-            if message.name == "application_data" and message.detail.get("plaintext_at_most") == 5:
-                message.detail["could_be"] = self.FIVE_BYTES
-        if message.detail["encrypted"]:
+            if event.name == "application_data" and event.plaintext_at_most == 5:
+                event.could_be = self.FIVE_BYTES
+        if event.encrypted:
             self._opaque(frame.at)
-        self._emit(lane, message)
+        self._emit(lane, event)
         return position
 
     def _opaque(self, at: float) -> None:
         if self.opaque_from is None:
             self.opaque_from = at
 
-    def _give_up(self, lane: Lane, why: str, *, read: int = 0, since: float = 0.0, at: float = 0.0) -> None:
-        """Count all that follows in `lane` as undecoded, and `read` bytes that came from `since` to `at`."""
+    def _give_up(self, lane: Lane, why: str, *, read: int = 0, since: float = 0.0) -> None:
+        """Count all that follows in `lane` as undecoded, and `read` bytes that came since `since`."""
         self._flush(lane)
         lane.reader = self._count_undecoded
         lane.why = why
         if read:
-            self._grow_undecoded(lane, read, since, at)
+            self._grow_undecoded(lane, read, since)
         else:
-            self._cut_off(lane, at)
+            self._cut_off(lane)
 
     def _count_undecoded(self, lane: Lane, data: bytes, position: int, at: float) -> int:
-        self._grow_undecoded(lane, len(data) - position, at, at)
+        self._grow_undecoded(lane, len(data) - position, at)
         return len(data)
 
-    def _grow_undecoded(self, lane: Lane, count: int, since: float, at: float) -> None:
+    def _grow_undecoded(self, lane: Lane, count: int, since: float) -> None:
         if lane.undecoded is None:
-            lane.undecoded = Message(since, lane.sender, "undecoded", lane.why)
+            lane.undecoded = Event(since, lane.sender, "undecoded", lane.why)
             lane.why = "undecoded"
             self._opaque(since)
         lane.undecoded.length += count
-        lane.undecoded.seen_until(at)

@@ -146,7 +146,7 @@ def _end(connection: Connection, text: str) -> float:
     """Return when the server wrote something into a log without fractions of seconds: at the opening, or at the end."""
     if text.startswith("Connect"):
         return connection.opened_at
-    ends = [event["at"] for event in connection.events if event["from"] == "server" and event["kind"] in ("fin", "rst")]
+    ends = [event.at for event in connection.events if event.sender == "server" and event.kind in ("fin", "rst")]
     return (ends[0] if ends else connection.closed_at or connection.opened_at) - 1e-6
 
 
@@ -216,7 +216,7 @@ def _answered(steps: Sequence[Step]) -> list[tuple[float, float, int]]:
 
 def _exchanged(connection: Connection, begin: float, end: float) -> bool:
     """Whether both sides sent something on a connection within some time."""
-    senders = {event["from"] for event in connection.events if begin <= event["at"] <= end}
+    senders = {event.sender for event in connection.events if begin <= event.at <= end}
     return senders == {"client", "server"}
 
 
@@ -238,23 +238,23 @@ def _connection_moments(connection: Connection, letter: str | None, attribution:
         remarkable = is_socket(first) or any(map(_is_remarkable, events))
         entry = Entry(at=0, kind="socket" if is_socket(first) else "message", text=_phrase(events), session=letter)
         if undelivered(first):
-            text = f"not delivered: the {first['from']} has closed the connection"
-            yield _Moment(first["at"], replace(entry, text=text), remarkable)
+            text = f"not delivered: the {first.sender} has closed the connection"
+            yield _Moment(first.at, replace(entry, text=text), remarkable)
             continue
-        entry = replace(entry, closes=first["kind"] in ("fin", "rst"))
-        if first["from"] == "server":
+        entry = replace(entry, closes=first.kind in ("fin", "rst"))
+        if first.sender == "server":
             reply_to = attribution.replies_to.get(burst[0])
-            yield _Moment(first["at"], replace(entry, who="server", reply_to=reply_to), remarkable)
+            yield _Moment(first.at, replace(entry, who="server", reply_to=reply_to), remarkable)
         elif sender := attribution.senders.get(burst[0]):
-            yield _Moment(first["at"], replace(entry, who=sender.who, how=sender.how), remarkable)
+            yield _Moment(first.at, replace(entry, who=sender.who, how=sender.how), remarkable)
     if connection.dropped:
-        at = max([connection.closed_at or connection.opened_at, *(event["at"] for event in connection.events)])
+        at = max([connection.closed_at or connection.opened_at, *(event.at for event in connection.events)])
         text = "still open after every process had exited: the relay closes it"
         yield _Moment(at, Entry(at=0, kind="socket", text=text, session=letter), remarkable=True)
 
 
 def _is_remarkable(event: Event) -> bool:
-    return event["name"] in _REMARKABLE or "could_be" in event["detail"]
+    return event.name in _REMARKABLE or event.could_be is not None
 
 
 def _bursts(connection: Connection, attribution: Attribution) -> Iterable[list[int]]:
@@ -273,9 +273,9 @@ def _together(connection: Connection, attribution: Attribution, one: int, other:
     """Whether two events that follow each other are one entry."""
     before, after = connection.events[one], connection.events[other]
     return (
-        before["from"] == after["from"]
-        and after["at"] - before["at"] <= BURST
-        and not any(is_socket(event) or event["name"] in TERMINATION for event in (before, after))
+        before.sender == after.sender
+        and after.at - before.at <= BURST
+        and not any(is_socket(event) or event.name in TERMINATION for event in (before, after))
         and attribution.senders.get(one) == attribution.senders.get(other)
         and attribution.replies_to.get(one) == attribution.replies_to.get(other)
     )
@@ -283,9 +283,9 @@ def _together(connection: Connection, attribution: Attribution, one: int, other:
 
 def _phrase(events: Sequence[Event]) -> str:
     """Return a few events in words."""
-    if all(event["kind"] == "tls" for event in events) and len(events) > 1:
-        guess = next((f" (could be {e['detail']['could_be']})" for e in events if "could_be" in e["detail"]), "")
-        return f"TLS, {len(events)} records, {sum(event['length'] for event in events)} bytes{guess}"
+    if all(event.kind == "tls" for event in events) and len(events) > 1:
+        guess = next((f" (could be {event.could_be})" for event in events if event.could_be), "")
+        return f"TLS, {len(events)} records, {sum(event.length for event in events)} bytes{guess}"
     phrases = [phrase for e in events if not (phrase := stable(describe(e))).startswith("ParameterStatus")]
     if len(phrases) > _NAMED:
         phrases[_NAMED // 2 : -_NAMED // 2] = [f"{len(phrases) - _NAMED} more"]

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import resource
 import select
@@ -37,13 +36,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from matrix.records.wire import Connection
+from matrix.wire.control import Answer, Close, Open, decode_request, encode
 from matrix.wire.recorder import DECODERS, Recorder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matrix.records.wire import Sender
 
 _CHUNK = 1 << 16
@@ -130,7 +132,7 @@ class Forwarder:
         self._answers = answers
         self._poll = select.poll()
         self._handlers: dict[int, Handler] = {}
-        self._to_decode: deque[tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]] = deque()
+        self._to_decode: deque[tuple[Callable[[], None], int]] = deque()
         self._bytes_to_decode = 0
         self._entries: dict[int, _Entry] = {}
         self._closing: list[_Closing] = []
@@ -187,14 +189,14 @@ class Forwarder:
 
     # Recording
 
-    def _later(self, record: Callable[..., None], *arguments: Any, **detail: Any) -> None:
-        self._to_decode.append((record, arguments, detail))
+    def _later(self, record: Callable[[], None], size: int = 0) -> None:
+        self._to_decode.append((record, size))
+        self._bytes_to_decode += size
 
     def _decode_next(self) -> None:
-        record, arguments, detail = self._to_decode.popleft()
-        record(*arguments, **detail)
-        if len(arguments) == 3 and isinstance(arguments[1], bytes):
-            self._bytes_to_decode -= len(arguments[1])
+        record, size = self._to_decode.popleft()
+        record()
+        self._bytes_to_decode -= size
 
     # Requests
 
@@ -204,53 +206,49 @@ class Forwarder:
             self._running = False
         *lines, self._input = (self._input + data).split(b"\n")
         for line in lines:
-            request = json.loads(line)
+            request = decode_request(line)
             try:
-                if request["do"] == "open":
-                    self._answer(request["id"], self._open(request))
+                if isinstance(request, Open):
+                    self._open(request)
                 else:
                     self._close(request)
             except OSError as error:
-                self._write({"id": request["id"], "error": str(error)})
+                self._answer(Answer(request.id, error=str(error)))
 
-    def _answer(self, request: int, result: object) -> None:
-        self._write({"id": request, "result": result})
-
-    def _write(self, answer: object) -> None:
-        data = memoryview(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+    def _answer(self, answer: Answer) -> None:
+        data = memoryview(encode(answer) + b"\n")
         try:
             while data:
                 data = data[os.write(self._answers, data) :]
         except BrokenPipeError:
             self._running = False
 
-    def _open(self, request: dict[str, Any]) -> dict[str, Any]:
-        upstream = request["upstream"]
-        target = upstream["path"] or (upstream["host"], upstream["port"])
+    def _open(self, request: Open) -> None:
+        upstream = request.upstream
+        target = str(upstream.path) if upstream.path else (upstream.host or "", upstream.port or 0)
         path, port = None, None
-        if request["listen"] == "unix":
+        if request.folder:
             sock = socket.socket(socket.AF_UNIX)
-            path, port = _bind_in(sock, Path(request["folder"]), request["protocol"])
+            path, port = _bind_in(sock, request.folder, request.protocol)
         else:
             sock = socket.socket()
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
         sock.listen(_BACKLOG)
         sock.setblocking(False)
-        entry = _Entry(sock, request["protocol"], target, path)
-        self._entries[request["id"]] = entry
+        entry = _Entry(sock, request.protocol, target, path)
+        self._entries[request.id] = entry
         self._listen(entry)
-        return {"port": port, "path": str(path) if path else None}
+        self._answer(Answer(request.id, port=port, path=path))
 
-    def _close(self, request: dict[str, Any]) -> None:
-        entry = self._entries.pop(request["listener"])
+    def _close(self, request: Close) -> None:
+        entry = self._entries.pop(request.listener)
         self._accept(entry)  # those that connected and are not served yet
         self._forget(entry.sock.fileno())
         entry.sock.close()
         if entry.path:
             entry.path.unlink(missing_ok=True)
-        deadline = time.monotonic() + request["settle"]
-        self._closing.append(_Closing(request["id"], entry, deadline, request["drop"]))
+        self._closing.append(_Closing(request.id, entry, time.monotonic() + request.settle, request.drop))
 
     def _answer_closing(self) -> None:
         for closing in self._closing[:]:
@@ -263,7 +261,7 @@ class Forwarder:
             self._closing.remove(closing)
             while self._to_decode:
                 self._decode_next()
-            self._answer(closing.request, [recorder.result().as_json() for recorder in entry.recorders])
+            self._answer(Answer(closing.request, connections=[recorder.result() for recorder in entry.recorders]))
 
     def _drop(self, pair: _Pair) -> None:
         pair.connection.dropped = True
@@ -290,14 +288,14 @@ class Forwarder:
                 return
             self._pair_up(entry, sock, peer)
 
-    def _pair_up(self, entry: _Entry, sock: socket.socket, peer: Any) -> None:
+    def _pair_up(self, entry: _Entry, sock: socket.socket, peer: tuple[str, int] | str) -> None:
         connection = Connection(time.time())
         sock.setblocking(False)
-        if sock.family == socket.AF_UNIX:
-            connection.client_pid = _peer_pid(sock)
-        else:
+        if isinstance(peer, tuple):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.client_port = peer[1]
+        else:
+            connection.client_pid = _peer_pid(sock)
         recorder = Recorder(DECODERS[entry.protocol](), connection)
         recorder.note("client", "connect", connection.opened_at)
         entry.recorders.append(recorder)
@@ -344,7 +342,7 @@ class Forwarder:
 
     def _refused(self, side: _Side, code: int) -> None:
         name = errno.errorcode.get(code, str(code))
-        self._later(side.pair.recorder.note, "server", "refused", time.time(), error=name)
+        self._later(partial(side.pair.recorder.note, "server", "refused", time.time(), name))
         self._abort(side.peer)
         self._finish(side.pair)
 
@@ -416,7 +414,7 @@ class Forwarder:
             return
         side.ended = True
         if not side.cut:
-            self._later(side.pair.recorder.note, side.sender, "fin", at)
+            self._later(partial(side.pair.recorder.note, side.sender, "fin", at))
         self._pass_fin(peer)
         if not side.pair.closed:
             self._watch(side)
@@ -430,8 +428,7 @@ class Forwarder:
             sent = 0
         except OSError as error:
             failure = _name(error)
-        self._later(side.pair.recorder.data, side.sender, data, at)
-        self._bytes_to_decode += len(data)
+        self._later(partial(side.pair.recorder.data, side.sender, data, at), len(data))
         if failure:
             self._fail_to_write(peer, failure)
         elif sent < len(data):
@@ -479,8 +476,7 @@ class Forwarder:
             if not data:
                 break
             read += len(data)
-            self._later(side.pair.recorder.data, side.sender, data, time.time())
-            self._bytes_to_decode += len(data)
+            self._later(partial(side.pair.recorder.data, side.sender, data, time.time()), len(data))
             try:
                 if peer.sock.send(data) < len(data):
                     break
@@ -490,7 +486,7 @@ class Forwarder:
 
     def _broken(self, side: _Side, error: str) -> None:
         """Pass on that a side has reset the connection."""
-        self._later(side.pair.recorder.note, side.sender, "rst", time.time(), error=error)
+        self._later(partial(side.pair.recorder.note, side.sender, "rst", time.time(), error))
         peer = side.peer
         if peer.out:
             with contextlib.suppress(OSError):
@@ -509,7 +505,7 @@ class Forwarder:
             if side.sock.fileno() >= 0:
                 self._forget(side.sock.fileno())
                 side.sock.close()
-        self._later(pair.recorder.closed, time.time())
+        self._later(partial(pair.recorder.closed, time.time()))
         full, self._full = self._full, []
         for entry in full:
             if entry.sock.fileno() >= 0:

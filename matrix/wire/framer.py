@@ -18,15 +18,13 @@ MALFORMED = -1
 class Frame:
     """A whole frame: its header, the first `CAPTURE` bytes of its body and the body's true length.
 
-    `length` is `MALFORMED` where the header cannot be one. `at` and `until` are when its first and its last
-    byte came.
+    `length` is `MALFORMED` where the header cannot be one. `at` is when its first byte came.
     """
 
     header: bytes
     body: bytes
     length: int
     at: float
-    until: float
 
 
 class Framer:
@@ -60,7 +58,7 @@ class Framer:
                     length = self._body_length(head)
                     end = start + length
                     if length >= 0 and end <= len(data):
-                        return end, Frame(head, data[start : min(end, start + CAPTURE)], length, at, at)
+                        return end, Frame(head, data[start : min(end, start + CAPTURE)], length, at)
                 self._at = at
             head = data[position : position + self._header_size - len(self._head)]
             position += len(head)
@@ -69,17 +67,17 @@ class Framer:
                 return position, None
             self._length = self._missing = self._body_length(head)
             if self._missing < 0:
-                return position, self._whole(at)
+                return position, self._whole()
         piece = min(self._missing, len(data) - position)
         room = CAPTURE - len(self._body)
         if room > 0 and piece:
             self._body += data[position : position + min(piece, room)]
         position += piece
         self._missing -= piece
-        return position, None if self._missing else self._whole(at)
+        return position, None if self._missing else self._whole()
 
-    def _whole(self, until: float) -> Frame:
-        frame = Frame(self._head, self._body, self._length, self._at, until)
+    def _whole(self) -> Frame:
+        frame = Frame(self._head, self._body, self._length, self._at)
         self.drop()
         return frame
 
@@ -92,11 +90,6 @@ class Framer:
     def received(self) -> int:
         """Bytes of the unfinished frame that have come."""
         return len(self._head) + (0 if self._missing < 0 else self._length - self._missing)
-
-    @property
-    def expected(self) -> int | None:
-        """Bytes of the unfinished frame in all, or None while that is not known."""
-        return None if self._missing < 0 else self._header_size + self._length
 
     @property
     def since(self) -> float:

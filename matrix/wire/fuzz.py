@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec.structs import replace
+
+from matrix.records.wire import Event
 from matrix.wire.describe import describe
 from matrix.wire.framer import CAPTURE
 from matrix.wire.recorder import DECODERS
@@ -23,7 +26,7 @@ from matrix.wire.recorder import DECODERS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matrix.records.wire import Event, Sender
+    from matrix.records.wire import Sender
     from matrix.wire.decoder import Decoder
 
 Conversation = list[tuple["Sender", bytes]]
@@ -45,20 +48,15 @@ def read_conversation(path: Path) -> Conversation:
 
 def decode(decoder: Decoder, conversation: Conversation) -> list[Event]:
     """Return all events of a conversation; a piece's number stands for its time."""
-    messages = []
-    number = 0
+    events: list[Event] = []
     for number, (sender, data) in enumerate(conversation):
-        messages += decoder.feed(sender, data, float(number))
-    messages += decoder.end("client", number + 1.0)
-    messages += decoder.end("server", number + 1.0)
-    return [message.as_event() for message in messages]
+        events += decoder.feed(sender, data, float(number))
+    return [*events, *decoder.end("client"), *decoder.end("server")]
 
 
 def timeless(events: list[Event]) -> list[Event]:
     """Return the events without what depends on how the bytes were cut: their times."""
-    return [
-        {**event, "at": 0.0, "detail": {k: v for k, v in event["detail"].items() if k != "until"}} for event in events
-    ]
+    return [replace(event, at=0.0) for event in events]
 
 
 def check(protocol: str, conversation: Conversation, chance: random.Random) -> None:
@@ -73,9 +71,9 @@ def check(protocol: str, conversation: Conversation, chance: random.Random) -> N
     assert decoder.held <= 2 * CAPTURE + _HEADERS, f"{decoder.held} bytes held"
     for sender in ("client", "server"):
         sent = sum(len(data) for each, data in conversation if each == sender)
-        counted = sum(event["length"] for event in events if event["from"] == sender)
+        counted = sum(event.length for event in events if event.sender == sender)
         assert counted == sent, f"{counted} of the {sender}'s {sent} bytes counted"
-    json.dumps(events, allow_nan=False).encode()
+    assert msgspec.json.decode(msgspec.json.encode(events), type=list[Event]) == events, "not what was written"
     for event in events:
         phrase = describe(event)
         assert phrase.isprintable(), f"{phrase!r} is not one printable line"

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from matrix.records.wire import Event
 from matrix.wire.decoder import Decoder, Lane
-from matrix.wire.event import Message, message_text, statement_text, value_text
 from matrix.wire.framer import CAPTURE, Framer
+from matrix.wire.texts import message_text, statement_text, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +33,6 @@ _COMPRESS = 1 << 5
 _PROTOCOL_41 = 1 << 9
 _SSL = 1 << 11
 _SECURE_CONNECTION = 1 << 15
-_PLUGIN_AUTH = 1 << 19
-_CONNECT_ATTRS = 1 << 20
 _PLUGIN_AUTH_LENENC = 1 << 21
 _DEPRECATE_EOF = 1 << 24
 _OPTIONAL_METADATA = 1 << 25
@@ -48,8 +47,8 @@ _MORE_RESULTS = 8
 _CURSOR_EXISTS = 64
 
 _QUIT, _INIT_DB, _QUERY, _FIELD_LIST = 0x01, 0x02, 0x03, 0x04
-_STATISTICS, _PROCESS_INFO, _CHANGE_USER = 0x09, 0x0A, 0x11
-_STMT_PREPARE, _STMT_EXECUTE, _STMT_SEND_LONG_DATA, _STMT_CLOSE = 0x16, 0x17, 0x18, 0x19
+_STATISTICS, _PROCESS_INFO, _PROCESS_KILL, _CHANGE_USER = 0x09, 0x0A, 0x0C, 0x11
+_STMT_PREPARE, _STMT_EXECUTE, _STMT_SEND_LONG_DATA, _STMT_CLOSE, _STMT_RESET = 0x16, 0x17, 0x18, 0x19, 0x1A
 _STMT_FETCH, _STMT_BULK_EXECUTE = 0x1C, 0xFA
 _COMMANDS = {
     0x00: "COM_SLEEP",
@@ -63,7 +62,7 @@ _COMMANDS = {
     0x08: "COM_SHUTDOWN",
     _STATISTICS: "COM_STATISTICS",
     _PROCESS_INFO: "COM_PROCESS_INFO",
-    0x0C: "COM_PROCESS_KILL",
+    _PROCESS_KILL: "COM_PROCESS_KILL",
     0x0D: "COM_DEBUG",
     0x0E: "COM_PING",
     _CHANGE_USER: "COM_CHANGE_USER",
@@ -72,11 +71,19 @@ _COMMANDS = {
     _STMT_EXECUTE: "COM_STMT_EXECUTE",
     _STMT_SEND_LONG_DATA: "COM_STMT_SEND_LONG_DATA",
     _STMT_CLOSE: "COM_STMT_CLOSE",
-    0x1A: "COM_STMT_RESET",
+    _STMT_RESET: "COM_STMT_RESET",
     0x1B: "COM_SET_OPTION",
     _STMT_FETCH: "COM_STMT_FETCH",
     0x1F: "COM_RESET_CONNECTION",
     _STMT_BULK_EXECUTE: "COM_STMT_BULK_EXECUTE",
+}
+_NAME_STATEMENTS = {
+    _STMT_EXECUTE,
+    _STMT_CLOSE,
+    _STMT_RESET,
+    _STMT_FETCH,
+    _STMT_SEND_LONG_DATA,
+    _STMT_BULK_EXECUTE,
 }
 _UNANSWERED = {_QUIT, _STMT_SEND_LONG_DATA, _STMT_CLOSE}
 _RETURN_ROWS = {_QUERY, _STMT_EXECUTE, _STMT_BULK_EXECUTE, _PROCESS_INFO, None}
@@ -105,7 +112,6 @@ class _Packet:
     length: int
     size: int
     at: float
-    until: float
     out_of_order: str = ""
 
     @property
@@ -134,7 +140,8 @@ class _Reply:
 
     command: _Command
     stage: str = "start"
-    message: Message | None = None
+    event: Event | None = None
+    prepared: int = 0  # the number of the statement that was prepared
     columns: list[str] = field(default_factory=list)
     first_type: int | None = None
     definitions_left: int = 0
@@ -145,9 +152,9 @@ class _Reply:
 class MySQLDecoder(Decoder):
     """Reads one connection. See `Decoder`.
 
-    In `detail`: `seq` is the sequence number of a message's (first) packet; `sequence` says what was expected
-    where that is out of order; `exchange` is 0 while logging in and then the number of the command, given
-    to the command and to what answers it.
+    An event's `exchange` is 0 while logging in and then the number of the command, for the command and for what
+    answers it. `seq` is the sequence number of its (first) packet, and `sequence` what was expected if that is out of
+    order.
     """
 
     FIVE_BYTES: ClassVar[str] = "COM_QUIT, or another command without arguments, such as COM_PING"
@@ -171,17 +178,17 @@ class MySQLDecoder(Decoder):
         # A packet that continues in the next one.
         self._joined: dict[str, _Packet] = {}
 
-    def end(self, sender: Sender, at: float) -> list[Message]:
+    def end(self, sender: Sender) -> list[Event]:
         """See `Decoder.end`; a result of which the end is missing is returned as far as it came."""
         if sender == "server":
             self._cut_reply("the server's end of the connection")
-        return super().end(sender, at)
+        return super().end(sender)
 
-    def _cut_off(self, lane: Lane, at: float) -> None:
+    def _cut_off(self, lane: Lane) -> None:
         packet = self._joined.pop(lane.sender, None)
         if packet:
             self._send(lane, packet, "unfinished packet", None)
-        super()._cut_off(lane, at)
+        super()._cut_off(lane)
 
     # Packets
 
@@ -195,13 +202,13 @@ class MySQLDecoder(Decoder):
                 else:
                     self._from_server(packet)
                     if self._reply and self._reply.stage == "rows":
-                        position = self._read_more_rows(self._reply, data, position, at)
+                        position = self._read_more_rows(self._reply, data, position)
         return position
 
-    def _read_more_rows(self, reply: _Reply, data: bytes, position: int, at: float) -> int:
+    def _read_more_rows(self, reply: _Reply, data: bytes, position: int) -> int:
         """Consume the whole rows that follow a row, which may be very many, and look only at the last."""
-        message = reply.message
-        if message is None or not message.detail["rows"]:
+        event = reply.event
+        if event is None or not event.rows:
             return position
         start = last = position
         rows = 0
@@ -215,10 +222,9 @@ class MySQLDecoder(Decoder):
             rows += 1
             last, position = position, end
         if rows:
-            message.length += position - start
-            message.detail["rows"] += rows
-            message.detail["last"] = self._first_value(reply, data[last + 4 : min(position, last + 4 + CAPTURE)])
-            message.seen_until(at)
+            event.length += position - start
+            event.rows += rows
+            event.last = self._first_value(reply, data[last + 4 : min(position, last + 4 + CAPTURE)])
         return position
 
     def _join(self, lane: Lane, frame: Frame) -> _Packet | None:
@@ -226,23 +232,22 @@ class MySQLDecoder(Decoder):
         seq = frame.header[3]
         packet = self._joined.pop(lane.sender, None)
         if packet is None:
-            packet = _Packet(seq, seq, frame.body, 0, 0, frame.at, frame.until)
+            packet = _Packet(seq, seq, frame.body, 0, 0, frame.at)
         else:
             if seq != packet.next_seq and not packet.out_of_order:
                 packet.out_of_order = f"expected {packet.next_seq}, got {seq}"
             packet.last_seq = seq
         packet.length += frame.length
         packet.size += 4 + frame.length
-        packet.until = frame.until
         if frame.length == _CONTINUED:
             self._joined[lane.sender] = packet
             return None
         return packet
 
-    def _send(self, lane: Lane, packet: _Packet, name: str, exchange: int | None, **detail: Any) -> Message:
-        message = _message(lane, packet, name, exchange, **detail)
-        self._emit(lane, message)
-        return message
+    def _send(self, lane: Lane, packet: _Packet, name: str, exchange: int | None) -> Event:
+        event = _event(lane, packet, name, exchange)
+        self._emit(lane, event)
+        return event
 
     # The client's side
 
@@ -271,61 +276,48 @@ class MySQLDecoder(Decoder):
         caps = int.from_bytes(body[:4], "little")
         if packet.length == 32 and caps & _SSL:
             self._send(self.client, packet, "SSLRequest", 0)
-            self._start_tls(packet.until)
+            self._start_tls()
             return
         self._phase = "auth"
-        detail: dict[str, Any] = {}
+        event = self._send(self.client, packet, "HandshakeResponse", 0)
         if caps & _PROTOCOL_41 and len(body) >= 32:
             # MariaDB's extended capabilities stand in the last four of the reserved bytes.
             extended = 0 if caps & _LONG_PASSWORD else int.from_bytes(body[28:32], "little") << 32
             self._caps = (caps | extended) & self._server_caps
-            _read_login_fields(body, caps, detail)
-        self._send(self.client, packet, "HandshakeResponse", 0, **detail)
+            _read_login_fields(body, caps, event)
 
     def _read_command(self, packet: _Packet) -> None:
         body = packet.body
         code = body[0] if body else None
         self._commands += 1
-        detail: dict[str, Any] = {}
-        argument = body[1:]
-        if code == _QUERY:
-            text = self._query_text(argument)
-            if text is not None:
-                detail["text"] = statement_text(text)
-        elif code == _STMT_PREPARE:
-            detail["text"] = statement_text(argument)
-        elif code == _INIT_DB:
-            detail["database"] = message_text(argument)
-        elif code in (
-            _STMT_EXECUTE,
-            _STMT_CLOSE,
-            0x1A,
-            _STMT_FETCH,
-            _STMT_SEND_LONG_DATA,
-            _STMT_BULK_EXECUTE,
-        ):
-            if len(argument) >= 4:
-                detail["statement"] = int.from_bytes(argument[:4], "little")
-        elif code == _CHANGE_USER:
-            detail["user"] = message_text(argument.partition(b"\0")[0])
-        elif code == 0x0C and len(argument) >= 4:
-            detail["session"] = int.from_bytes(argument[:4], "little")
         name = _COMMANDS.get(code, f"COM_{code:#04x}") if code is not None else "empty command"
-        self._send(self.client, packet, name, self._commands, **detail)
-        if code not in _UNANSWERED:
-            statement = detail.get("statement")
-            self._outstanding.append(_Command(self._commands, code, packet.next_seq, statement))
-        elif code == _STMT_CLOSE:
-            self._statements.pop(detail.get("statement", -1), None)
-        if code == _CHANGE_USER:
+        event = self._send(self.client, packet, name, self._commands)
+        argument = body[1:]
+        number = int.from_bytes(argument[:4], "little") if len(argument) >= 4 else None
+        statement = number if code in _NAME_STATEMENTS else None
+        if code == _QUERY:
+            event.text = self._query_text(argument)
+        elif code == _STMT_PREPARE:
+            event.text = statement_text(argument)
+        elif code == _INIT_DB:
+            event.database = message_text(argument)
+        elif code == _CHANGE_USER:
+            event.user = message_text(argument.partition(b"\0")[0])
             self._in_exchange = True
+        elif code == _PROCESS_KILL:
+            event.session = number
+        event.statement = statement
+        if code not in _UNANSWERED:
+            self._outstanding.append(_Command(self._commands, code, packet.next_seq, statement))
+        elif code == _STMT_CLOSE and statement is not None:
+            self._statements.pop(statement, None)
 
-    def _query_text(self, argument: bytes) -> bytes | None:
+    def _query_text(self, argument: bytes) -> str | None:
         """Return the statement, or None where attributes stand before it."""
         if not self._caps & _QUERY_ATTRIBUTES:
-            return argument
+            return statement_text(argument)
         # Number of attributes, and of sets of them, which is always one.
-        return argument[2:] if argument[:2] == b"\0\1" else None
+        return statement_text(argument[2:]) if argument[:2] == b"\0\1" else None
 
     # The server's side
 
@@ -337,41 +329,43 @@ class MySQLDecoder(Decoder):
         self._next_seq = packet.next_seq
         first = packet.body[0] if packet.body else None
         if first == 0xFF:
-            self._send(self.server, packet, "ERR", 0, **_read_err(packet.body))
+            _read_err(packet.body, self._send(self.server, packet, "ERR", 0))
         elif self._phase == "greeting":
             if first == 10:
                 self._read_greeting(packet)
             else:
                 self._refuse(packet, "no greeting of MySQL's protocol 10")
         elif first == 0x00:
-            self._send(self.server, packet, "OK", 0, **_read_ok(packet.body))
+            _read_ok(packet.body, self._send(self.server, packet, "OK", 0))
             self._phase = "command"
             if self._caps & (_COMPRESS | _ZSTD):
                 for lane in (self.client, self.server):
-                    self._give_up(lane, "compressed protocol", at=packet.until)
+                    self._give_up(lane, "compressed protocol")
         elif first == 0xFE:
-            plugin = message_text(packet.body[1:].partition(b"\0")[0])
-            self._send(self.server, packet, "AuthSwitchRequest", 0, plugin=plugin)
+            self._auth_switch(packet, 0)
         else:
             self._send(self.server, packet, "authentication data", 0)
 
+    def _auth_switch(self, packet: _Packet, exchange: int | None) -> None:
+        event = self._send(self.server, packet, "AuthSwitchRequest", exchange)
+        event.plugin = message_text(packet.body[1:].partition(b"\0")[0])
+
     def _refuse(self, packet: _Packet, why: str) -> None:
-        self._give_up(self.client, why, at=packet.until)
-        self._give_up(self.server, why, read=packet.size, since=packet.at, at=packet.until)
+        self._give_up(self.client, why)
+        self._give_up(self.server, why, read=packet.size, since=packet.at)
 
     def _read_greeting(self, packet: _Packet) -> None:
         version, _, rest = packet.body[1:].partition(b"\0")
-        detail: dict[str, Any] = {"version": message_text(version)}
+        event = self._send(self.server, packet, "greeting", 0)
+        event.version = message_text(version)
         if len(rest) >= 4:
-            self.session = detail["session"] = int.from_bytes(rest[:4], "little")
+            self.session = event.session = int.from_bytes(rest[:4], "little")
         # Session 4, challenge 8, filler 1, capabilities 2, character set 1, status 2, capabilities 2.
         caps = int.from_bytes(rest[13:15] + rest[18:20], "little")
         if not caps & _LONG_PASSWORD:
             caps |= int.from_bytes(rest[27:31], "little") << 32
         self._server_caps = caps
-        detail["tls_offered"] = bool(caps & _SSL)
         self._phase = "login"
-        self._send(self.server, packet, "greeting", 0, **detail)
 
     def _answer(self, packet: _Packet) -> None:
         reply = self._reply
@@ -400,9 +394,9 @@ class MySQLDecoder(Decoder):
             self._in_exchange = False
 
     def _cut_reply(self, by: str) -> None:
-        if self._reply and self._reply.message:
-            self._reply.message.detail["cut_off_by"] = by
-            self._emit(self.server, self._reply.message)
+        if self._reply and self._reply.event:
+            self._reply.event.cut_off_by = by
+            self._emit(self.server, self._reply.event)
         self._reply = None
 
     def _start_of_answer(self, reply: _Reply, packet: _Packet) -> None:
@@ -415,33 +409,31 @@ class MySQLDecoder(Decoder):
             self._send(self.server, packet, "statistics", exchange)
             self._finish()
         elif command == _FIELD_LIST:
-            reply.message = _message(self.server, packet, "columns", exchange, columns=[], column_count=0)
+            reply.event = _event(self.server, packet, "columns", exchange)
+            reply.event.columns, reply.event.column_count = reply.columns, 0
             reply.stage = "fields"
             self._fields(reply, packet, counted=True)
         elif command == _STMT_FETCH:
             reply.stage = "rows"
-            reply.message = _message(self.server, packet, "rows", exchange, rows=0, protocol="binary")
-            count, reply.first_type = self._statements.get(reply.command.statement or 0, (0, None))
-            if count:
-                reply.message.detail["column_count"] = count
+            reply.event = _event(self.server, packet, "rows", exchange)
+            count, reply.first_type = self._statements.get(reply.command.statement or 0, (None, None))
+            reply.event.column_count = count
             self._rows(reply, packet, counted=True)
         elif first == 0x00 and command == _STMT_PREPARE and len(packet.body) >= 9:
             self._prepared(reply, packet)
         elif first == 0x00:
-            detail = _read_ok(packet.body)
-            self._send(self.server, packet, "OK", exchange, **detail)
+            _read_ok(packet.body, self._send(self.server, packet, "OK", exchange))
             self._finish(_status_of_ok(packet.body))
         elif first == 0xFE and command == _CHANGE_USER:
-            plugin = message_text(packet.body[1:].partition(b"\0")[0])
-            self._send(self.server, packet, "AuthSwitchRequest", exchange, plugin=plugin)
+            self._auth_switch(packet, exchange)
             self._in_exchange = True
         elif first == 0x01 and command == _CHANGE_USER:
             self._send(self.server, packet, "authentication data", exchange)
         elif first == 0xFE and packet.length < 9:
-            self._send(self.server, packet, "EOF", exchange, **_status(_status_of_eof(packet.body)))
+            _set_status(self._send(self.server, packet, "EOF", exchange), _status_of_eof(packet.body))
             self._finish(_status_of_eof(packet.body))
         elif first == 0xFB and command == _QUERY:
-            self._send(self.server, packet, "LOCAL INFILE", exchange, file=message_text(packet.body[1:]))
+            self._send(self.server, packet, "LOCAL INFILE", exchange).file = message_text(packet.body[1:])
             self._in_exchange = True
         elif first is not None and command in _RETURN_ROWS:
             self._column_count(reply, packet)
@@ -454,12 +446,11 @@ class MySQLDecoder(Decoder):
         reply.stage = "lost"
 
     def _err(self, reply: _Reply, packet: _Packet) -> None:
-        detail = _read_err(packet.body)
-        if detail.get("code") == _PROGRESS_REPORT:
+        if int.from_bytes(packet.body[1:3], "little") == _PROGRESS_REPORT:
             self._send(self.server, packet, "progress report", reply.command.exchange)
             return
         self._cut_reply("an error")
-        self._send(self.server, packet, "ERR", reply.command.exchange, **detail)
+        _read_err(packet.body, self._send(self.server, packet, "ERR", reply.command.exchange))
         self._finish()
 
     def _column_count(self, reply: _Reply, packet: _Packet) -> None:
@@ -474,15 +465,13 @@ class MySQLDecoder(Decoder):
             return
         if after < len(body):  # MariaDB: the client may have the columns from preparing the statement
             metadata = body[after] != 0
-        protocol = "binary" if reply.command.code in _BINARY_ROWS else "text"
-        reply.message = _message(
-            self.server, packet, "rows", reply.command.exchange, rows=0, column_count=count, protocol=protocol
-        )
+        reply.event = _event(self.server, packet, "rows", reply.command.exchange)
+        reply.event.column_count = count
         reply.definitions_left = count if metadata else 0
         reply.eof_after_columns = not self._caps & _DEPRECATE_EOF
         reply.stage = "columns" if reply.definitions_left else "rows"
         if metadata:
-            reply.message.detail["columns"] = reply.columns
+            reply.event.columns = reply.columns
         else:
             _, reply.first_type = self._statements.get(reply.command.statement or 0, (0, None))
 
@@ -499,9 +488,8 @@ class MySQLDecoder(Decoder):
         reply.definitions_left -= 1
         if not reply.definitions_left:
             reply.stage = "rows"
-            if reply.command.statement and reply.message:
-                count = reply.message.detail["column_count"]
-                self._remember(reply.command.statement, count, reply.first_type)
+            if reply.command.statement and reply.event:
+                self._remember(reply.command.statement, reply.event.column_count or 0, reply.first_type)
 
     def _remember(self, statement: int, columns: int, first_type: int | None) -> None:
         if len(self._statements) >= _REMEMBERED_STATEMENTS:
@@ -522,8 +510,8 @@ class MySQLDecoder(Decoder):
         return value_text(parts[4]), kind
 
     def _rows(self, reply: _Reply, packet: _Packet, *, counted: bool = False) -> None:
-        message = reply.message
-        assert message is not None
+        event = reply.event
+        assert event is not None
         first = packet.body[0] if packet.body else None
         if first == 0xFF:
             self._err(reply, packet)
@@ -536,17 +524,16 @@ class MySQLDecoder(Decoder):
             if reply.eof_after_columns and not status & _CURSOR_EXISTS:
                 reply.eof_after_columns = False
                 return
-            message.detail.update(_status(status))
-            reply.message = None
-            self._emit(self.server, message)
+            _set_status(event, status)
+            reply.event = None
+            self._emit(self.server, event)
             self._finish(status)
             return
         reply.eof_after_columns = False
-        value = self._first_value(reply, packet.body)
-        if not message.detail["rows"]:
-            message.detail["first"] = value
-        message.detail["rows"] += 1
-        message.detail["last"] = value
+        event.last = self._first_value(reply, packet.body)
+        if not event.rows:
+            event.first = event.last
+        event.rows += 1
 
     def _first_value(self, reply: _Reply, body: bytes) -> str | int | None:
         """Return the value of a row's first column: None for NULL, "?" where its type is not known."""
@@ -558,7 +545,7 @@ class MySQLDecoder(Decoder):
             if kind in _INTEGER_SIZES and raw.lstrip(b"-").isdigit() and len(raw) <= 20:
                 return int(raw)
             return value_text(raw)
-        count = (reply.message.detail.get("column_count") if reply.message else None) or 0
+        count = (reply.event and reply.event.column_count) or 0
         bitmap = (count + 9) // 8  # two bits are reserved
         if not count or len(body) < 1 + bitmap:
             return "?"
@@ -573,17 +560,11 @@ class MySQLDecoder(Decoder):
 
     def _prepared(self, reply: _Reply, packet: _Packet) -> None:
         body = packet.body
+        reply.prepared = int.from_bytes(body[1:5], "little")
         columns = int.from_bytes(body[5:7], "little")
         parameters = int.from_bytes(body[7:9], "little")
-        reply.message = _message(
-            self.server,
-            packet,
-            "prepared",
-            reply.command.exchange,
-            statement=int.from_bytes(body[1:5], "little"),
-            column_count=columns,
-            parameters=parameters,
-        )
+        event = reply.event = _event(self.server, packet, "prepared", reply.command.exchange)
+        event.statement, event.column_count, event.parameters = reply.prepared, columns, parameters
         # An EOF ends each of the two lists where the newer protocol does not leave it out.
         ends = 0 if self._caps & _DEPRECATE_EOF else (columns > 0) + (parameters > 0)
         reply.definitions_left = columns + parameters + ends
@@ -598,21 +579,20 @@ class MySQLDecoder(Decoder):
             self._err(reply, packet)
             return
         _grow(reply, packet)
-        if reply.message and reply.definitions_left == reply.first_column_at:
-            detail = reply.message.detail
-            self._remember(detail["statement"], detail["column_count"], self._column(packet.body)[1])
+        if reply.event and reply.definitions_left == reply.first_column_at:
+            self._remember(reply.prepared, reply.event.column_count or 0, self._column(packet.body)[1])
         reply.definitions_left -= 1
         self._end_of_definitions(reply)
 
     def _end_of_definitions(self, reply: _Reply) -> None:
-        if not reply.definitions_left and reply.message:
-            message, reply.message = reply.message, None
-            self._emit(self.server, message)
+        if not reply.definitions_left and reply.event:
+            self._emit(self.server, reply.event)
+            reply.event = None
             self._finish()
 
     def _fields(self, reply: _Reply, packet: _Packet, *, counted: bool = False) -> None:
-        message = reply.message
-        assert message is not None
+        event = reply.event
+        assert event is not None
         first = packet.body[0] if packet.body else None
         if first == 0xFF:
             self._err(reply, packet)
@@ -620,13 +600,13 @@ class MySQLDecoder(Decoder):
         if not counted:
             _grow(reply, packet)
         if first == 0xFE and packet.length < _CONTINUED:
-            reply.message = None
-            self._emit(self.server, message)
+            reply.event = None
+            self._emit(self.server, event)
             self._finish()
             return
-        message.detail["column_count"] += 1
-        if len(message.detail["columns"]) < _COLUMN_NAMES:
-            message.detail["columns"].append(self._column(packet.body)[0])
+        event.column_count = (event.column_count or 0) + 1
+        if len(reply.columns) < _COLUMN_NAMES:
+            reply.columns.append(self._column(packet.body)[0])
 
 
 _STAGES: dict[str, Callable[[MySQLDecoder, _Reply, _Packet], None]] = {
@@ -643,61 +623,32 @@ def _packet_framer() -> Framer:
     return Framer(4, lambda header: int.from_bytes(header[:3], "little"))
 
 
-def _message(lane: Lane, packet: _Packet, name: str, exchange: int | None, **detail: Any) -> Message:
-    message = Message(packet.at, lane.sender, "message", name, packet.size, {"seq": packet.seq})
-    if packet.out_of_order:
-        message.detail["sequence"] = packet.out_of_order
-    if exchange is not None:
-        message.detail["exchange"] = exchange
-    message.detail.update(detail)
-    message.seen_until(packet.until)
-    return message
+def _event(lane: Lane, packet: _Packet, name: str, exchange: int | None) -> Event:
+    return Event(
+        packet.at, lane.sender, "message", name, packet.size, exchange, packet.seq, packet.out_of_order or None
+    )
 
 
 def _grow(reply: _Reply, packet: _Packet) -> None:
-    """Add a packet to the message that sums up the answer."""
-    if reply.message:
-        reply.message.length += packet.size
-        reply.message.seen_until(packet.until)
-        if packet.out_of_order:
-            reply.message.detail.setdefault("sequence", packet.out_of_order)
+    """Add a packet to the event that sums up the answer."""
+    if event := reply.event:
+        event.length += packet.size
+        if packet.out_of_order and not event.sequence:
+            event.sequence = packet.out_of_order
 
 
-def _read_login_fields(body: bytes, caps: int, detail: dict[str, Any]) -> None:
-    """Read user, database and what the client says about itself; pass over the password's hash."""
+def _read_login_fields(body: bytes, caps: int, event: Event) -> None:
+    """Read user and database; pass over the password's hash."""
     user, _, rest = body[32:].partition(b"\0")
-    detail["user"] = message_text(user)
+    event.user = message_text(user)
     if caps & _PLUGIN_AUTH_LENENC:
         _, position = _length_encoded_bytes(rest, 0)
     elif caps & _SECURE_CONNECTION:
         position = 1 + (rest[0] if rest else 0)
     else:
         position = len(rest.partition(b"\0")[0]) + 1
-    rest = rest[position:]
     if caps & _CONNECT_WITH_DB:
-        database, _, rest = rest.partition(b"\0")
-        detail["database"] = message_text(database)
-    if caps & _PLUGIN_AUTH:
-        plugin, _, rest = rest.partition(b"\0")
-        detail["plugin"] = message_text(plugin)
-    if caps & _CONNECT_ATTRS:
-        attributes, _ = _length_encoded_bytes(rest, 0)
-        detail.update(_read_attributes(attributes))
-
-
-def _read_attributes(raw: bytes) -> dict[str, Any]:
-    """Return the client library's name and version and its process id, as the client gives them."""
-    wanted = {b"_pid": "pid", b"_client_name": "client", b"_client_version": "client_version"}
-    found: dict[str, Any] = {}
-    position = 0
-    while position < len(raw):
-        name, position = _length_encoded_bytes(raw, position)
-        value, position = _length_encoded_bytes(raw, position)
-        if name in wanted:
-            found[wanted[name]] = value_text(value)
-    if found.get("pid", "").isascii() and found.get("pid", "").isdigit():
-        found["pid"] = int(found["pid"])
-    return found
+        event.database = message_text(rest[position:].partition(b"\0")[0])
 
 
 def _length_encoded(body: bytes, position: int) -> tuple[int | None, int]:
@@ -719,15 +670,11 @@ def _length_encoded_bytes(body: bytes, position: int) -> tuple[bytes, int]:
     return body[position : position + length], min(position + length, len(body))
 
 
-def _read_ok(body: bytes) -> dict[str, Any]:
-    affected, position = _length_encoded(body, 1)
-    insert_id, position = _length_encoded(body, position)
-    detail: dict[str, Any] = {"affected": affected}
-    if insert_id:
-        detail["insert_id"] = insert_id
+def _read_ok(body: bytes, event: Event) -> None:
+    event.affected, position = _length_encoded(body, 1)
+    _, position = _length_encoded(body, position)
     if len(body) >= position + 2:
-        detail.update(_status(int.from_bytes(body[position : position + 2], "little")))
-    return detail
+        _set_status(event, int.from_bytes(body[position : position + 2], "little"))
 
 
 def _status_of_ok(body: bytes) -> int:
@@ -740,15 +687,14 @@ def _status_of_eof(body: bytes) -> int:
     return int.from_bytes(body[3:5], "little")
 
 
-def _status(flags: int) -> dict[str, Any]:
-    return {"in_transaction": bool(flags & _IN_TRANSACTION), "autocommit": bool(flags & _AUTOCOMMIT)}
+def _set_status(event: Event, flags: int) -> None:
+    event.in_transaction, event.autocommit = bool(flags & _IN_TRANSACTION), bool(flags & _AUTOCOMMIT)
 
 
-def _read_err(body: bytes) -> dict[str, Any]:
-    detail: dict[str, Any] = {"code": int.from_bytes(body[1:3], "little")}
+def _read_err(body: bytes, event: Event) -> None:
+    event.code = int.from_bytes(body[1:3], "little")
     text = body[3:]
     if text[:1] == b"#":  # left out before the login
-        detail["sqlstate"] = value_text(text[1:6])
+        event.sqlstate = value_text(text[1:6])
         text = text[6:]
-    detail["message"] = message_text(text)
-    return detail
+    event.message = message_text(text)

@@ -9,15 +9,14 @@ counted and not read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
+from matrix.records.wire import Event
 from matrix.wire.decoder import Decoder, Lane
-from matrix.wire.event import Message, message_text, statement_text, value_text
 from matrix.wire.framer import CAPTURE, MALFORMED, Frame, Framer
+from matrix.wire.texts import message_text, statement_text, value_text
 from matrix.wire.tls import HANDSHAKE_BYTE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _SSL_REQUEST, _GSSENC_REQUEST, _CANCEL_REQUEST = 80877103, 80877104, 80877102
 _LONGEST_STARTUP = 10_000  # the server refuses longer ones
@@ -85,12 +84,6 @@ _PASSWORD_MESSAGES = {
     10: "SASLInitialResponse",
     11: "SASLResponse",
 }
-_ERROR_FIELDS = {"V": "severity", "C": "sqlstate", "M": "message"}
-_STATES = {
-    "I": {"state": "I", "in_transaction": False},
-    "T": {"state": "T", "in_transaction": True},
-    "E": {"state": "E", "in_transaction": True},
-}
 _INTEGER_OIDS = {20, 21, 23, 26}  # int8, int2, int4, oid
 _COLUMN_NAMES = 20
 
@@ -98,9 +91,8 @@ _COLUMN_NAMES = 20
 class PostgreSQLDecoder(Decoder):
     """Reads one connection. See `Decoder`.
 
-    In `detail`, `exchange` is 0 while logging in; then it numbers what ends with a Query or a Sync of the
-    client, and what answers it up to ReadyForQuery. Consecutive rows are one DataRow event (`rows`, and the
-    `first` and `last` row's first value), and so is consecutive CopyData (`messages`).
+    An event's `exchange` is 0 while logging in; then it numbers what ends with a Query or a Sync of the client, and
+    what answers it up to ReadyForQuery. Consecutive rows are one DataRow event, and so is consecutive CopyData.
     """
 
     FIVE_BYTES: ClassVar[str] = "Terminate, or a Sync or Flush of its own"
@@ -122,31 +114,31 @@ class PostgreSQLDecoder(Decoder):
 
     def _read_startup(self, lane: Lane, data: bytes, position: int, at: float) -> int:
         if data[position] == HANDSHAKE_BYTE and not lane.framer.received:
-            self._start_tls(at)  # sslnegotiation=direct
+            self._start_tls()  # sslnegotiation=direct
             return position
         position, frame = lane.framer.take(data, position, at)
         if frame is None:
             return position
         if frame.length < 0:
-            self._give_up(lane, "no startup packet", read=len(frame.header), since=frame.at, at=at)
+            self._give_up(lane, "no startup packet", read=len(frame.header), since=frame.at)
             return position
         code = int.from_bytes(frame.header[4:8], "big")
         size = 8 + frame.length
         if code in (_SSL_REQUEST, _GSSENC_REQUEST):
             name = "SSLRequest" if code == _SSL_REQUEST else "GSSENCRequest"
             self._send(lane, frame, name, size)
-            self._cut_off(self.server, at)
+            self._cut_off(self.server)
             self.server.framer = _message_framer(_SERVER_TYPES)
             self.server.reader = self._read_ssl_answer if code == _SSL_REQUEST else self._read_gss_answer
         elif code == _CANCEL_REQUEST:
-            self._send(lane, frame, "CancelRequest", size, session=int.from_bytes(frame.body[:4], "big"))
+            self._send(lane, frame, "CancelRequest", size).session = int.from_bytes(frame.body[:4], "big")
         elif code >> 16 == 3:
             self._started = True
             lane.framer = _message_framer(_CLIENT_TYPES)
             lane.reader = self._read_message
-            self._send(lane, frame, "StartupMessage", size, **_read_startup_fields(frame.body))
+            _read_startup_fields(frame.body, self._send(lane, frame, "StartupMessage", size))
         else:
-            self._give_up(lane, f"startup packet with code {code}", read=size, since=frame.at, at=at)
+            self._give_up(lane, f"startup packet with code {code}", read=size, since=frame.at)
         return position
 
     def _read_ssl_answer(self, lane: Lane, data: bytes, position: int, at: float) -> int:
@@ -163,12 +155,12 @@ class PostgreSQLDecoder(Decoder):
             return position
         encrypted = answer != b"N"
         name = "encryption accepted" if encrypted else "encryption refused"
-        self._emit(lane, Message(at, "server", "message", name, 1, {"exchange": 0}))
+        self._emit(lane, Event(at, "server", "message", name, 1, 0))
         if encrypted and yes == b"S":
-            self._start_tls(at)
+            self._start_tls()
         elif encrypted:
             for each in (self.client, self.server):
-                self._give_up(each, "GSSAPI encryption", at=at)
+                self._give_up(each, "GSSAPI encryption")
         return position + 1
 
     # Messages
@@ -178,16 +170,16 @@ class PostgreSQLDecoder(Decoder):
         if frame is None:
             return position
         if frame.length < 0:
-            self._give_up(lane, "no message", read=len(frame.header), since=frame.at, at=at)
+            self._give_up(lane, "no message", read=len(frame.header), since=frame.at)
         elif lane is self.client:
             self._from_client(frame)
         else:
             self._from_server(frame)
             if lane.run:
-                position = self._read_more_rows(lane, data, position, at)
+                position = self._read_more_rows(lane, data, position)
         return position
 
-    def _read_more_rows(self, lane: Lane, data: bytes, position: int, at: float) -> int:
+    def _read_more_rows(self, lane: Lane, data: bytes, position: int) -> int:
         """Consume the whole rows that follow a row, which may be very many, and look only at the last."""
         run = lane.run
         if run is None or run.name != "DataRow":
@@ -202,19 +194,14 @@ class PostgreSQLDecoder(Decoder):
             last, position = position, end
         if rows:
             run.length += position - start
-            run.detail["rows"] += rows
-            run.detail["last"] = self._first_value(data[last + 5 : min(position, last + 5 + CAPTURE)])
-            run.seen_until(at)
+            run.rows += rows
+            run.last = self._first_value(data[last + 5 : min(position, last + 5 + CAPTURE)])
         return position
 
-    def _send(self, lane: Lane, frame: Frame, name: str, size: int, **detail: Any) -> Message:
-        message = Message(frame.at, lane.sender, "message", name, size, detail)
-        exchange = self._exchange(lane, name)
-        if exchange is not None:
-            detail["exchange"] = exchange
-        message.seen_until(frame.until)
-        self._emit(lane, message)
-        return message
+    def _send(self, lane: Lane, frame: Frame, name: str, size: int) -> Event:
+        event = Event(frame.at, lane.sender, "message", name, size, self._exchange(lane, name))
+        self._emit(lane, event)
+        return event
 
     def _exchange(self, lane: Lane, name: str) -> int | None:
         if lane is self.server:
@@ -229,13 +216,9 @@ class PostgreSQLDecoder(Decoder):
         kind = chr(frame.header[0])
         size = 5 + frame.length
         if kind == "d":
-            self._run(self.client, frame, "CopyData")
+            self._run(self.client, frame, "CopyData").copies += 1
             return
         name = self._password_message if kind == "p" else _CLIENT_NAMES[kind]
-        reader = _CLIENT_READERS.get(kind)
-        detail = reader(frame.body) if reader else {}
-        if kind == "p" and name == "SASLInitialResponse":
-            detail["mechanism"] = value_text(frame.body.partition(b"\0")[0])
         opens = kind in "QPBDECHFS"
         if kind == "S" and self._copy_takes_syncs:
             # The Sync before the copied data was ignored by the server: this one stands for it.
@@ -243,7 +226,11 @@ class PostgreSQLDecoder(Decoder):
             opens = False
         if opens:
             self._asking = True
-        self._send(self.client, frame, name, size, **detail)
+        event = self._send(self.client, frame, name, size)
+        if reader := _CLIENT_READERS.get(kind):
+            reader(frame.body, event)
+        elif name == "SASLInitialResponse":
+            event.mechanism = value_text(frame.body.partition(b"\0")[0])
         if opens and kind in "QSF":
             self._asking = False
             self._asked += 1
@@ -255,52 +242,43 @@ class PostgreSQLDecoder(Decoder):
             self._data_row(frame)
             return
         if kind == "d":
-            self._run(self.server, frame, "CopyData")
+            self._run(self.server, frame, "CopyData").copies += 1
             return
         name = _SERVER_NAMES[kind]
-        detail: dict[str, Any] = {}
         if kind == "R":
             code = int.from_bytes(frame.body[:4], "big")
             name = _AUTHENTICATION.get(code, f"Authentication {code}")
             self._password_message = _PASSWORD_MESSAGES.get(code, "password message")
-        elif kind == "K":
+        event = self._send(self.server, frame, name, 5 + frame.length)
+        if kind == "K":
             if len(frame.body) >= 4:
-                self.session = detail["session"] = int.from_bytes(frame.body[:4], "big")
+                self.session = event.session = int.from_bytes(frame.body[:4], "big")
         elif kind == "T":
-            detail = self._row_description(frame.body)
+            self._row_description(frame.body, event)
         elif kind == "G":
             self._copy_takes_syncs = self._last_ask == "S" and not self._asking
-        else:
-            reader = _SERVER_READERS.get(kind)
-            detail = reader(frame.body) if reader else {}
-        self._send(self.server, frame, name, 5 + frame.length, **detail)
+        elif reader := _SERVER_READERS.get(kind):
+            reader(frame.body, event)
         if kind == "Z":
             self._ready += 1
             self._copy_takes_syncs = False
 
-    def _run(self, lane: Lane, frame: Frame, name: str) -> Message:
+    def _run(self, lane: Lane, frame: Frame, name: str) -> Event:
         """Add a frame to the run of its kind, or begin one."""
-        size = 5 + frame.length
         run = lane.run
         if run is None or run.name != name:
             self._flush(lane)
-            counter = "rows" if name == "DataRow" else "messages"
-            run = lane.run = Message(frame.at, lane.sender, "message", name, size, {counter: 1})
-            exchange = self._exchange(lane, name)
-            if exchange is not None:
-                run.detail["exchange"] = exchange
-        else:
-            run.length += size
-            run.detail["rows" if name == "DataRow" else "messages"] += 1
-        run.seen_until(frame.until)
+            run = lane.run = Event(frame.at, lane.sender, "message", name, 0, self._exchange(lane, name))
+        run.length += 5 + frame.length
         return run
 
     def _data_row(self, frame: Frame) -> None:
-        value = self._first_value(frame.body)
-        detail = self._run(self.server, frame, "DataRow").detail
-        detail.setdefault("column_count", int.from_bytes(frame.body[:2], "big"))
-        detail.setdefault("first", value)
-        detail["last"] = value
+        run = self._run(self.server, frame, "DataRow")
+        run.last = self._first_value(frame.body)
+        if not run.rows:
+            run.column_count = int.from_bytes(frame.body[:2], "big")
+            run.first = run.last
+        run.rows += 1
 
     def _first_value(self, body: bytes) -> str | int | None:
         """Return the value of a row's first column: None for NULL and for a row without columns."""
@@ -311,7 +289,7 @@ class PostgreSQLDecoder(Decoder):
         oid, binary = self._first_column
         return _value(raw, binary=bool(binary), integer=oid in _INTEGER_OIDS)
 
-    def _row_description(self, body: bytes) -> dict[str, Any]:
+    def _row_description(self, body: bytes, event: Event) -> None:
         count = int.from_bytes(body[:2], "big")
         names: list[str] = []
         position = 2
@@ -325,7 +303,7 @@ class PostgreSQLDecoder(Decoder):
                 self._first_column = int.from_bytes(kind, "big"), int.from_bytes(form, "big")
             names.append(value_text(body[position:end]))
             position = end + 19
-        return {"column_count": count, "columns": names}
+        event.column_count, event.columns = count, names
 
 
 def _startup_framer() -> Framer:
@@ -345,11 +323,15 @@ def _message_framer(types: frozenset[int]) -> Framer:
     return Framer(5, body_length)
 
 
-def _read_startup_fields(body: bytes) -> dict[str, Any]:
+def _read_startup_fields(body: bytes, event: Event) -> None:
     parts = body.split(b"\0")
     given = dict(zip(parts[::2], parts[1::2], strict=False))
-    wanted = (b"user", b"database", b"application_name")
-    return {key.decode(): message_text(given[key]) for key in wanted if key in given}
+    event.user = _optional(given.get(b"user"))
+    event.database = _optional(given.get(b"database"))
+
+
+def _optional(raw: bytes | None) -> str | None:
+    return None if raw is None else message_text(raw)
 
 
 def _value(raw: bytes, *, binary: bool, integer: bool) -> str | int:
@@ -367,78 +349,73 @@ def _string(body: bytes) -> tuple[bytes, bytes]:
     return value, rest
 
 
-def _read_query(body: bytes) -> dict[str, Any]:
-    return {"text": statement_text(_string(body)[0])}
+def _read_query(body: bytes, event: Event) -> None:
+    event.text = statement_text(_string(body)[0])
 
 
-def _read_parse(body: bytes) -> dict[str, Any]:
+def _read_parse(body: bytes, event: Event) -> None:
     name, rest = _string(body)
-    return {"statement": value_text(name), "text": statement_text(_string(rest)[0])}
+    event.statement, event.text = value_text(name), statement_text(_string(rest)[0])
 
 
-def _read_bind(body: bytes) -> dict[str, Any]:
-    portal, rest = _string(body)
+def _read_bind(body: bytes, event: Event) -> None:
+    _, rest = _string(body)
     statement, rest = _string(rest)
-    detail: dict[str, Any] = {"portal": value_text(portal), "statement": value_text(statement)}
+    event.statement = value_text(statement)
     formats = int.from_bytes(rest[:2], "big")
     binary = formats > 0 and rest[2:4] == b"\0\1"
     rest = rest[2 + 2 * formats :]
     if len(rest) >= 2:
-        detail["parameters"] = int.from_bytes(rest[:2], "big")
-    if detail.get("parameters") and len(rest) >= 6:
+        event.parameters = int.from_bytes(rest[:2], "big")
+    if event.parameters and len(rest) >= 6:
         length = int.from_bytes(rest[2:6], "big", signed=True)
         raw = rest[6 : 6 + max(length, 0)]
         # A binary parameter's type stands in Parse or is the server's guess: an integer is likely.
         integer = binary and length in (2, 4, 8)
-        detail["first"] = None if length < 0 else _value(raw, binary=binary, integer=integer)
-    return detail
+        event.first = None if length < 0 else _value(raw, binary=binary, integer=integer)
 
 
-def _read_target(body: bytes) -> dict[str, Any]:
-    kind = {b"S": "statement", b"P": "portal"}.get(body[:1], "unknown")
-    return {kind: value_text(_string(body[1:])[0])}
-
-
-def _read_execute(body: bytes) -> dict[str, Any]:
-    portal, rest = _string(body)
-    detail: dict[str, Any] = {"portal": value_text(portal)}
-    limit = int.from_bytes(rest[:4], "big")
-    if limit:
-        detail["limit"] = limit
-    return detail
-
-
-def _read_error(body: bytes) -> dict[str, Any]:
+def _read_error(body: bytes, event: Event) -> None:
     fields = {chr(part[0]): part[1:] for part in body.split(b"\0") if part}
     # The severity that is not translated; servers before 9.6 have only the translated one.
-    fields.setdefault("V", fields.get("S", b""))
-    return {name: message_text(fields[key]) for key, name in _ERROR_FIELDS.items() if key in fields}
+    event.severity = message_text(fields.get("V", fields.get("S", b"")))
+    event.sqlstate = _optional(fields.get("C"))
+    event.message = _optional(fields.get("M"))
 
 
-def _read_parameter_status(body: bytes) -> dict[str, Any]:
+def _read_copy_fail(body: bytes, event: Event) -> None:
+    event.message = message_text(_string(body)[0])
+
+
+def _read_command_complete(body: bytes, event: Event) -> None:
+    event.tag = value_text(_string(body)[0])
+
+
+def _read_parameter_status(body: bytes, event: Event) -> None:
     name, rest = _string(body)
-    return {"parameter": value_text(name), "value": value_text(_string(rest)[0])}
+    event.parameter, event.value = value_text(name), value_text(_string(rest)[0])
 
 
-def _read_notification(body: bytes) -> dict[str, Any]:
-    return {"session": int.from_bytes(body[:4], "big"), "channel": value_text(_string(body[4:])[0])}
+def _read_notification(body: bytes, event: Event) -> None:
+    event.session = int.from_bytes(body[:4], "big")
 
 
-def _read_ready(body: bytes) -> dict[str, Any]:
-    return dict(_STATES.get(body[:1].decode("latin-1"), {}))
+def _read_ready(body: bytes, event: Event) -> None:
+    if body[:1] in (b"I", b"T", b"E"):
+        event.state = chr(body[0])
+        event.in_transaction = event.state != "I"
 
 
-_CLIENT_READERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
+_Reader = Callable[[bytes, Event], None]
+
+_CLIENT_READERS: dict[str, _Reader] = {
     "Q": _read_query,
     "P": _read_parse,
     "B": _read_bind,
-    "D": _read_target,
-    "C": _read_target,
-    "E": _read_execute,
-    "f": lambda body: {"message": message_text(_string(body)[0])},
+    "f": _read_copy_fail,
 }
-_SERVER_READERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
-    "C": lambda body: {"tag": value_text(_string(body)[0])},
+_SERVER_READERS: dict[str, _Reader] = {
+    "C": _read_command_complete,
     "E": _read_error,
     "N": _read_error,
     "S": _read_parameter_status,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
-from matrix.wire.event import Message
+from matrix.records.wire import Event
 from matrix.wire.mysql import MySQLDecoder
 from matrix.wire.postgresql import PostgreSQLDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matrix.records.wire import Connection, Event, Kind, Sender
+    from matrix.records.wire import Connection, Kind, Sender
     from matrix.wire.decoder import Decoder
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -42,25 +42,25 @@ class Recorder:
     def data(self, sender: Sender, data: bytes, at: float) -> None:
         """Record bytes that passed."""
         if self._failed:
-            self._add([Message(at, sender, "undecoded", "undecoded", len(data))])
+            self._add([Event(at, sender, "undecoded", "undecoded", len(data))])
             return
         try:
             self._add(self._decoder.feed(sender, data, at))
         except Exception as error:  # a fault in a decoder must neither stop the traffic nor stay hidden
             self._failed = True
             why = f"the decoder failed: {type(error).__name__}: {error}"
-            self._add([Message(at, sender, "undecoded", why, len(data))])
+            self._add([Event(at, sender, "undecoded", why, len(data))])
 
-    def note(self, sender: Sender, kind: Kind, at: float, **detail: Any) -> None:
+    def note(self, sender: Sender, kind: Kind, at: float, error: str | None = None) -> None:
         """Record something that is not bytes. After a `fin` or `rst` of a side, no bytes of it may follow."""
         if kind in ("fin", "rst"):
-            self._end(sender, at)
-        self._add([Message(at, sender, kind, kind, 0, detail)])
+            self._end(sender)
+        self._add([Event(at, sender, kind, kind, error=error)])
 
     def closed(self, at: float) -> None:
         """Record the end of the connection."""
-        self._end("client", at)
-        self._end("server", at)
+        self._end("client")
+        self._end("server")
         self._connection.closed_at = at
 
     def result(self) -> Connection:
@@ -69,25 +69,25 @@ class Recorder:
         connection.session = decoder.session
         connection.tls = decoder.tls
         connection.opaque_from = decoder.opaque_from
-        by_time = itemgetter("at")
+        by_time = attrgetter("at")
         connection.events = sorted(self._first, key=by_time)
         if self._omitted:
-            at = self._last[0]["at"]
-            marker = Message(at, "server", "omitted", "omitted", self._omitted_bytes, {"events": self._omitted})
-            connection.events.append(marker.as_event())
+            at = self._last[0].at
+            marker = Event(at, "server", "omitted", "omitted", self._omitted_bytes, events=self._omitted)
+            connection.events.append(marker)
         connection.events += sorted(self._last, key=by_time)
         return connection
 
-    def _end(self, sender: Sender, at: float) -> None:
+    def _end(self, sender: Sender) -> None:
         if not self._failed:
-            self._add(self._decoder.end(sender, at))
+            self._add(self._decoder.end(sender))
 
-    def _add(self, messages: Iterable[Message]) -> None:
-        for message in messages:
+    def _add(self, events: Iterable[Event]) -> None:
+        for event in events:
             if len(self._first) < FIRST_EVENTS:
-                self._first.append(message.as_event())
+                self._first.append(event)
                 continue
-            self._last.append(message.as_event())
+            self._last.append(event)
             if len(self._last) > LAST_EVENTS:
                 self._omitted += 1
-                self._omitted_bytes += self._last.popleft()["length"]
+                self._omitted_bytes += self._last.popleft().length

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import subprocess
 import sys
 import threading
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from matrix.errors import MatrixError
-from matrix.records.wire import Connection
+from matrix.wire.control import Address, Answer, Close, Open, decode_answer, encode
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from matrix.records.wire import Connection
+    from matrix.wire.control import Request
+
+__all__ = ["Address", "Listener", "Relay", "RelayError"]
 
 _ROOT = Path(__file__).parents[2]
 _LONGEST_PATH = 107  # bytes of a Unix socket's path
@@ -27,15 +31,6 @@ _PATIENCE = 30.0  # seconds for an answer of the relay, beyond the time it was g
 
 class RelayError(MatrixError):
     """The relay cannot do what it was asked for. Its text is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens: `host` and `port`, or the `path` of its Unix socket."""
-
-    host: str | None = None
-    port: int | None = None
-    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ class Relay:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, Future[Any]] = {}
+        self._waiting: dict[int, Future[Answer]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -107,21 +102,20 @@ class Relay:
         private to the user. Raises `RelayError` if the path would be too long, the address cannot be had or
         the relay has gone.
         """
-        path = None
         if listen == "unix":
             if folder is None:
                 raise RelayError("a Unix socket needs a folder")
-            path = str(folder.resolve())
-            if len(path.encode()) + _SOCKET_NAME > _LONGEST_PATH:
-                raise RelayError(f"{path} is too long a folder for a Unix socket")
-        target = asdict(upstream)
-        target["path"] = str(upstream.path.resolve()) if upstream.path else None
-        number, answer = self._ask(do="open", protocol=protocol, upstream=target, listen=listen, folder=path)
-        result = answer.result(_PATIENCE)
-        if path is None:
-            return Listener(number, "127.0.0.1", result["port"], None)
-        host = path if protocol == "postgresql" else "localhost"
-        return Listener(number, host, result["port"], Path(result["path"]))
+            folder = folder.resolve()
+            if len(bytes(folder)) + _SOCKET_NAME > _LONGEST_PATH:
+                raise RelayError(f"{folder} is too long a folder for a Unix socket")
+        else:
+            folder = None
+        if upstream.path:
+            upstream = Address(path=upstream.path.resolve())
+        request = Open(next(self._numbers), protocol, upstream, folder)
+        answer = self._ask(request).result(_PATIENCE)
+        host = str(folder) if folder and protocol == "postgresql" else "localhost" if folder else "127.0.0.1"
+        return Listener(request.id, host, answer.port, answer.path)
 
     def close(self, listener: Listener, *, settle: float = 0.5, drop: bool = False) -> list[Connection]:
         """Stop listening and return a `Connection` for each that was accepted, in that order.
@@ -130,36 +124,35 @@ class Relay:
         are open then, their `closed_at` None, are reset if `drop` says so, and else go on unrecorded.
         Raises `RelayError` if the relay has gone.
         """
-        _, answer = self._ask(do="close", listener=listener.number, settle=settle, drop=drop)
-        return [Connection(**record) for record in answer.result(_PATIENCE + settle)]
+        answer = self._ask(Close(next(self._numbers), listener.number, settle, drop))
+        return answer.result(_PATIENCE + settle).connections
 
-    def _ask(self, **request: Any) -> tuple[int, Future[Any]]:
-        answer: Future[Any] = Future()
+    def _ask(self, request: Request) -> Future[Answer]:
+        answer: Future[Answer] = Future()
         with self._lock:
             if self._process is None:
                 raise RelayError("the relay is not running")
             assert self._process.stdin is not None
-            number = next(self._numbers)
-            self._waiting[number] = answer
+            self._waiting[request.id] = answer
             try:
-                self._process.stdin.write(json.dumps({"id": number, **request}).encode() + b"\n")
+                self._process.stdin.write(encode(request) + b"\n")
                 self._process.stdin.flush()
             except (BrokenPipeError, ValueError) as error:
                 raise RelayError("the relay has gone") from error
-        return number, answer
+        return answer
 
     def _read_answers(self) -> None:
         process = self._process
         assert process is not None
         assert process.stdout is not None
         for line in process.stdout:
-            answer = json.loads(line)
+            answer = decode_answer(line)
             with self._lock:
-                waiting = self._waiting.pop(answer["id"])
-            if "error" in answer:
-                waiting.set_exception(RelayError(answer["error"]))
+                waiting = self._waiting.pop(answer.id)
+            if answer.error is not None:
+                waiting.set_exception(RelayError(answer.error))
             else:
-                waiting.set_result(answer["result"])
+                waiting.set_result(answer)
         process.stdout.close()
         with self._lock:
             left, self._waiting = self._waiting, {}

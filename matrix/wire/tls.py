@@ -6,9 +6,9 @@ says that it is application data; its length is all that remains visible.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from matrix.wire.event import Message
+from matrix.records.wire import Event
 from matrix.wire.framer import MALFORMED, Framer
 
 if TYPE_CHECKING:
@@ -90,34 +90,30 @@ class TlsSession:
         self.cipher: int | None = None
         self._changed_cipher: set[Sender] = set()
 
-    def record(self, sender: Sender, frame: Frame) -> Message:
-        """Read one record. `detail` holds `encrypted`, and what could be told without the keys."""
+    def record(self, sender: Sender, frame: Frame) -> Event:
+        """Read one record: whether it is encrypted, and what can be read without the keys."""
         kind = frame.header[0]
-        detail: dict[str, Any] = {}
-        message = Message(frame.at, sender, "tls", _RECORD_TYPES[kind], 5 + frame.length, detail)
-        message.seen_until(frame.until)
+        event = Event(frame.at, sender, "tls", _RECORD_TYPES[kind], 5 + frame.length)
         # TLS 1.3 sends a meaningless change_cipher_spec, and hellos may follow it in clear.
-        encrypted = kind == 23 or (self.version != 0x0304 and kind != 20 and sender in self._changed_cipher)
-        detail["encrypted"] = encrypted
-        if encrypted:
-            self._read_encrypted(kind, frame.length, detail)
+        event.encrypted = kind == 23 or (self.version != 0x0304 and kind != 20 and sender in self._changed_cipher)
+        if event.encrypted:
+            self._read_encrypted(kind, frame.length, event)
         elif kind == 20:
             self._changed_cipher.add(sender)
         elif kind == 21 and frame.length == 2:
-            detail["level"] = {1: "warning", 2: "fatal"}.get(frame.body[0], str(frame.body[0]))
-            detail["alert"] = _ALERTS.get(frame.body[1], str(frame.body[1]))
+            event.alert = _ALERTS.get(frame.body[1], str(frame.body[1]))
         elif kind == 22:
-            self._read_handshake(sender, frame.body, detail)
-        return message
+            self._read_handshake(sender, frame.body, event)
+        return event
 
-    def _read_encrypted(self, kind: int, length: int, detail: dict[str, Any]) -> None:
+    def _read_encrypted(self, kind: int, length: int, event: Event) -> None:
         overhead = self._overhead()
         if overhead is None or length < overhead:
             return
-        detail["plaintext_at_most"] = length - overhead
+        event.plaintext_at_most = length - overhead
         # Only an alert is two bytes long: every message of both database protocols is longer.
         if kind == 23 and self.version == 0x0304 and length - overhead == 2:
-            detail["could_be"] = "an alert, such as close_notify"
+            event.could_be = "an alert, such as close_notify"
 
     def _overhead(self) -> int | None:
         """Bytes that encryption adds to a record, where the cipher suite fixes them."""
@@ -127,8 +123,8 @@ class TlsSession:
             return 8 + 16
         return 16 if self.cipher in _CHACHA20 else None
 
-    def _read_handshake(self, sender: Sender, body: bytes, detail: dict[str, Any]) -> None:
-        names: list[str] = []
+    def _read_handshake(self, sender: Sender, body: bytes, event: Event) -> None:
+        names = event.handshake = []
         position = 0
         while position + 4 <= len(body) and len(names) < 20:
             kind = body[position]
@@ -136,9 +132,8 @@ class TlsSession:
             names.append(_HANDSHAKE_TYPES.get(kind, f"type {kind}"))
             if kind == 2 and sender == "server":
                 self._read_server_hello(body[position + 4 : position + 4 + length])
-                detail["version"] = _VERSIONS.get(self.version or 0, "unknown version")
+                event.version = _VERSIONS.get(self.version or 0, "unknown version")
             position += 4 + length
-        detail["messages"] = names
 
     def _read_server_hello(self, hello: bytes) -> None:
         """Learn the version and the cipher suite that the server chose."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import socket
 import struct
@@ -21,13 +20,16 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psycopg
 import pymysql
 from pymysql.constants import CLIENT, COMMAND
 from pymysql.err import OperationalError, ProgrammingError
 
+from matrix.records.wire import Event
 from matrix.servers import Server, running
 from matrix.wire import describe, recorder
+from matrix.wire.control import Address, Close, Open, decode_answer, encode
 from matrix.wire.forward import Forwarder
 from matrix.wire.fuzz import CORPUS, Conversation, decode, read_conversation
 
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
     from matrix.records.wire import Sender
     from matrix.wire.decoder import Decoder
-    from matrix.wire.event import Message
 
 TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer VARCHAR(40))"
 ROWS = "INSERT INTO orders VALUES " + ", ".join(f"({number}, 'customer {number}')" for number in range(101, 111))
@@ -55,7 +56,7 @@ def _taped(server: Server) -> Iterator[tuple[int, list[Conversation]]]:
             self.conversation: Conversation = []
             conversations.append(self.conversation)
 
-        def feed(self, sender: Sender, data: bytes, at: float) -> list[Message]:
+        def feed(self, sender: Sender, data: bytes, at: float) -> list[Event]:
             self.conversation.append((sender, data))
             return super().feed(sender, data, at)  # type: ignore[no-any-return]  # follows from the above
 
@@ -65,12 +66,13 @@ def _taped(server: Server) -> Iterator[tuple[int, list[Conversation]]]:
     thread = threading.Thread(target=Forwarder(requests, answers).run)
     thread.start()
     try:
-        upstream = {"host": server.host, "port": server.port, "path": None}
-        request = {"id": 1, "do": "open", "protocol": server.protocol, "upstream": upstream, "listen": "tcp"}
-        os.write(control, json.dumps(request).encode() + b"\n")
-        with os.fdopen(replies) as lines:
-            yield json.loads(lines.readline())["result"]["port"], conversations
-            os.write(control, b'{"id": 2, "do": "close", "listener": 1, "settle": 2, "drop": false}\n')
+        upstream = Address(server.host, server.port)
+        os.write(control, encode(Open(1, server.protocol, upstream)) + b"\n")
+        with os.fdopen(replies, "rb") as lines:
+            port = decode_answer(lines.readline()).port
+            assert port is not None
+            yield port, conversations
+            os.write(control, encode(Close(2, listener=1, settle=2, drop=False)) + b"\n")
             lines.readline()
     finally:
         os.close(control)
@@ -298,8 +300,8 @@ def expect() -> None:
     """Write what the decoders read, a line an event."""
     for path in sorted(CORPUS.glob("*.hex")):
         decoder: Decoder = recorder.DECODERS[path.name.partition("-")[0]]()
-        lines = [json.dumps(event) for event in decode(decoder, read_conversation(path))]
-        path.with_suffix(".json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+        lines = [msgspec.json.encode(event) for event in decode(decoder, read_conversation(path))]
+        path.with_suffix(".json").write_bytes(b"[\n" + b",\n".join(lines) + b"\n]\n")
 
 
 def record() -> None:
@@ -331,8 +333,8 @@ def main() -> None:
     expect()
     for path in sorted(Path(CORPUS).glob("*.json")):
         print(path.stem)
-        for event in json.loads(path.read_text()):
-            print(f"    {event['from']:6} {describe(event)}")
+        for event in msgspec.json.decode(path.read_bytes(), type=list[Event]):
+            print(f"    {event.sender:6} {describe(event)}")
 
 
 if __name__ == "__main__":

@@ -1,47 +1,14 @@
-"""Messages as the decoders make them, and what of their texts is kept."""
+"""What is kept of the texts in messages: their beginnings, without passwords."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from matrix.records.wire import Event, Kind, Sender
 
 TEXT_LIMIT = 500
 """Characters kept of a statement."""
 
 VALUE_LIMIT = 60
 """Characters kept of a value in a row or a parameter."""
-
-
-@dataclass(slots=True)
-class Message:
-    """Something one side sent, or did to its socket. See `Event` for the fields."""
-
-    at: float
-    sender: Sender
-    kind: Kind
-    name: str
-    length: int = 0
-    detail: dict[str, Any] = field(default_factory=dict)
-
-    def as_event(self) -> Event:
-        """Plain data that `json` can write."""
-        return {
-            "at": self.at,
-            "from": self.sender,
-            "kind": self.kind,
-            "name": self.name,
-            "length": self.length,
-            "detail": self.detail,
-        }
-
-    def seen_until(self, at: float) -> None:
-        """Note that its last byte so far came at `at`."""
-        if at != self.at:
-            self.detail["until"] = at
 
 
 _SECRET = re.compile(r"\b(?:identified|password)\b", re.IGNORECASE)
