@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["nox[uv]>=2025.11.12"]
+# dependencies = ["nox[uv]>=2025.11.12", "uv>=0.13"]
 # ///
 """The sessions: `nox -s matrix` runs every driver, `nox -s tests` the tests. Imports nox and nothing of ours.
 

@@ -25,6 +25,7 @@ from matrix.process.watchdog import Watchdog
 from matrix.provision import apt, cache, pins
 from matrix.provision import driver as provision
 from matrix.provision.driver import Provision
+from tests.packages import pin, wheel_of
 
 BUILT = [name for name, one in pins.environments().items() if one.build]
 
@@ -59,26 +60,6 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         archive.writestr(f"{info}/RECORD", f"{info}/RECORD,,\\n")
     return name
 """
-
-
-def wheel_of(folder: Path, name: str, files: dict[str, str]) -> Path:
-    """Write a wheel of version 1.0 with some files."""
-    module = name.replace("-", "_")
-    wheel = folder / f"{module}-1.0-py3-none-any.whl"
-    info = f"{module}-1.0.dist-info"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", f"{info}/RECORD,,\n")
-    return wheel
-
-
-def pin(path: Path, name: str, archive: Path) -> None:
-    """Write a file that pins one distribution to one archive."""
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    path.write_text(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n")
 
 
 def ask(driver: str, python: Path | str = sys.executable, **options: Any) -> Provision:

@@ -92,9 +92,7 @@ class Pins:
         try:
             requirement = Requirement(words.strip())
         except (InvalidRequirement, InvalidMarker):
-            raise MatrixError(
-                f"{where}: {words.strip()!r} is not a pinned version: `nox -s lock` writes them"
-            ) from None
+            raise MatrixError(f"{where}: {words.strip()!r} is not a pin: `nox -s lock` writes them") from None
         exact = re.fullmatch(r"==([^*,]+)", str(requirement.specifier))
         if exact is None:
             raise MatrixError(f"{where}: {requirement.name} is not pinned to one version: `nox -s lock` pins it")
@@ -115,7 +113,7 @@ class Pins:
             for pin in found:
                 if not wanted.specifier.contains(pin.version, prereleases=True):
                     raise MatrixError(
-                        f"{self}, line {pin.line}: {pin.name} {pin.version} is not in the range of {source}"
+                        f"{self}, line {pin.line}: {pin.name} {pin.version} is outside the range in {source}"
                         f" ({wanted.specifier}): run `nox -s lock`"
                     )
         return pins
@@ -137,7 +135,7 @@ class Build:
 def environments(root: Path = ROOT) -> dict[str, Pins]:
     """Return the pins of each environment by name: those of the dependency groups, then those of the drivers."""
     pyproject = root / "pyproject.toml"
-    groups = _toml(pyproject).get("dependency-groups", {})
+    groups = _toml(pyproject, root).get("dependency-groups", {})
     found = {
         name: Pins(root / "requirements" / f"{name}.txt", pyproject, _group(groups, name), root) for name in groups
     }
@@ -146,8 +144,8 @@ def environments(root: Path = ROOT) -> dict[str, Pins]:
         name = path.parent.name
         if name in found:
             raise MatrixError(f"{path.relative_to(root)}: `{name}` is a dependency group; name the folder otherwise")
-        facts = _toml(path)
-        requires = (*_requires(path, facts), *orms)
+        facts = _toml(path, root)
+        requires = (*_requires(path, facts, root), *orms)
         found[name] = Pins(path.with_name("requirements.txt"), path, requires, root, _build(path, facts, root))
     return found
 
@@ -167,7 +165,7 @@ def _build(path: Path, facts: dict[str, Any], root: Path) -> Build | None:
     table = facts["build"]
     instead = (str(table["without_compiler"]),)
     return Build(
-        pins=Pins(path.with_name("requirements-build.txt"), path, _requires(path, table), root),
+        pins=Pins(path.with_name("requirements-build.txt"), path, _requires(path, table, root), root),
         prebuilt=Pins(path.with_name("requirements-prebuilt.txt"), path, instead, root),
         headers=table["headers"],
         module=facts.get("module") or facts["import_name"],
@@ -176,17 +174,17 @@ def _build(path: Path, facts: dict[str, Any], root: Path) -> Build | None:
 
 def _orms(root: Path) -> tuple[str, ...]:
     """Return the requirements of all stacks: the ORMs."""
-    return tuple(text for path in sorted(root.glob("*/stack.toml")) for text in _toml(path).get("requires", ()))
+    return tuple(text for path in sorted(root.glob("*/stack.toml")) for text in _toml(path, root).get("requires", ()))
 
 
-def _requires(path: Path, facts: dict[str, Any]) -> tuple[str, ...]:
+def _requires(path: Path, facts: dict[str, Any], root: Path) -> tuple[str, ...]:
     """Return what a `driver.toml`, or its table about the build, requires."""
     try:
         return tuple(str(Requirement(text)) for text in facts["requires"])
     except KeyError:
-        raise MatrixError(f"{path}: `requires` is missing: the requirements to install") from None
+        raise MatrixError(f"{path.relative_to(root)}: `requires` is missing: the requirements to install") from None
     except (InvalidRequirement, TypeError) as error:
-        raise MatrixError(f"{path}: `requires`: {error}") from None
+        raise MatrixError(f"{path.relative_to(root)}: `requires`: {error}") from None
 
 
 def _group(groups: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -201,30 +199,30 @@ def _group(groups: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _toml(path: Path, root: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MatrixError(f"{path}: {error}") from None
+        raise MatrixError(f"{path.relative_to(root)}: {error}") from None
 
 
 def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run uv, the one that is installed beside this Python or the one on the PATH; raise MatrixError without any."""
-    beside = str(Path(sys.executable).parent)
-    program = shutil.which("uv", path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
-    if program is None:
-        raise MatrixError("uv is missing: `pip install --require-hashes -r requirements/nox.txt` brings it")
+    """Run uv; raise MatrixError if there is none."""
     environ = {**UV, **os.environ}
     if "UV_NATIVE_TLS" in os.environ:  # an older name of the same
         environ.pop("UV_SYSTEM_CERTS")
     return subprocess.run(
-        [program, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environ,
+        [_uv(), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environ
     )
+
+
+def _uv() -> str:
+    """Return the uv that is installed beside this Python, else the one on the PATH."""
+    beside = str(Path(sys.executable).parent)
+    program = shutil.which("uv", path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
+    if program is None:
+        raise MatrixError("uv is missing: `pip install --require-hashes -r requirements/nox.txt` brings it")
+    return program
 
 
 def complaint(stderr: str) -> str:
@@ -258,7 +256,7 @@ def lock(root: Path = ROOT, *, upgrade: bool = False) -> list[Path]:
 
 def _compile(one: Pins, seed: str, constraints: str) -> str:
     """Return pins that satisfy the requirements of one environment, on any Linux and any Python that is supported."""
-    oldest = _toml(one.root / "pyproject.toml")["project"]["requires-python"].removeprefix(">=")
+    oldest = _toml(one.root / "pyproject.toml", one.root)["project"]["requires-python"].removeprefix(">=")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "requirements.in").write_text("".join(f"{requirement}\n" for requirement in one.requires))
