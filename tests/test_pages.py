@@ -16,12 +16,12 @@ import pytest
 from matrix import catalogue
 from matrix.__main__ import main
 from matrix.catalogue import STACKS, Cell
+from matrix.catalogue.pattern import pattern
 from matrix.pages import check, choice, links, prose, statements, symptoms
 from matrix.pages.commands import advice
 from matrix.pages.explain import explain
 from matrix.pages.facts import Facts, describe, load
 from matrix.pages.render import render
-from matrix.pages.source import pattern
 from matrix.records import old_results as observations
 from matrix.records.facts import TRANSPORTS
 from matrix.records.reading import ROOT

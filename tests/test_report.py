@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
+from matrix.report.material import deviations, load
 
 from matrix.__main__ import main
 from matrix.errors import MatrixError
@@ -20,7 +21,6 @@ from matrix.records.outcomes import OUTCOMES
 from matrix.report import command
 from matrix.report.data import pack
 from matrix.report.junit import junit
-from matrix.report.material import deviations, load
 from matrix.report.page import LIMIT, Content, render, write_report
 from matrix.report.summary import markdown
 from matrix.run.runner import Report

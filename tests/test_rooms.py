@@ -15,7 +15,8 @@ from matrix.records.reading import ROOT
 ROOMS = [
     ["__main__"],
     ["run"],
-    ["pages", "report"],
+    ["pages"],
+    ["report"],
     ["catalogue"],
     ["process"],
     ["servers"],

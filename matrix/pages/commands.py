@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix.catalogue import STACKS
+from matrix.catalogue.pattern import pattern
 from matrix.errors import MatrixError
 from matrix.pages import check, choice, words
 from matrix.pages.explain import explain
 from matrix.pages.facts import load
-from matrix.pages.source import pattern
 from matrix.pages.words import prose
 from matrix.records.results import RESULTS
 from matrix.report.table import STACK_TITLES, by_outcome

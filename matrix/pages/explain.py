@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix.catalogue import STACKS
+from matrix.catalogue.pattern import pattern
 from matrix.pages import choice, symptoms, words
 from matrix.pages.facts import by_example
-from matrix.pages.source import pattern
 from matrix.pages.words import prose
 from matrix.records.facts import TRANSPORTS
 from matrix.report.table import STACK_TITLES, describe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from matrix.records.reading import ROOT
 from matrix.report.table import by_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from matrix.catalogue import Example
@@ -43,6 +43,12 @@ class Facts:
     claimed: dict[str, Claim]
     reasons: dict[str, Reason]
     prose: Prose
+
+    def updated(self, observations: Mapping[str, Observation]) -> Facts:
+        """Return what is known once these observations are written."""
+        newer = {key: seen for key, seen in observations.items() if seen.applies}
+        whole = self.observed | newer
+        return replace(self, observed={cell.id: whole[cell.id] for cell in self.cells if cell.id in whole})
 
     def names(self, kind: str | None = None) -> list[str]:
         """Return the names of all hazards, of all remedies, or of all examples, each once."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from matrix.catalogue import STACKS
+from matrix.catalogue.pattern import pattern
 from matrix.errors import MatrixError
 from matrix.pages import content, tables
 from matrix.pages.links import relative
-from matrix.pages.source import pattern
 from matrix.pages.statements import listed
 from matrix.records.outcomes import OUTCOMES
 from matrix.report.table import MOVERS, STACK_TITLES, by_outcome, describe, marked

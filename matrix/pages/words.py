@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matrix.pages.source import Pattern
+    from matrix.catalogue.pattern import Pattern
 
 #: Characters in a line of prose; code is left as it stands.
 WIDTH = 100

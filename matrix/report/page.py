@@ -16,8 +16,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from matrix.catalogue import STACKS, examples
+from matrix.catalogue.pattern import pattern
 from matrix.files import write_text
-from matrix.pages.source import pattern
 from matrix.records.facts import TRANSPORTS
 from matrix.records.outcomes import OUTCOMES, SIGNS
 from matrix.records.reading import ROOT

@@ -21,7 +21,6 @@ class Options:
     """What was asked for; see the command line for each.
 
     `pythons` names the interpreter that runs a driver's examples; a driver that is not in it is run by this one.
-    `keep_evidence` holds the cells whose evidence the repository's own results keep; elsewhere all is kept.
     `root` is the repository that holds drivers and examples.
     """
 
@@ -36,7 +35,6 @@ class Options:
     direct: bool = False
     fresh: bool = False
     pythons: dict[str, Path] = field(default_factory=dict)
-    keep_evidence: frozenset[str] | None = None
     root: Path = ROOT
 
     def python(self, driver: str) -> Path:

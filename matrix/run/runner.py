@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from matrix import catalogue
 from matrix.catalogue.claims import claims, update
 from matrix.errors import MatrixError
+from matrix.pages.facts import load, shown_cells
 from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, possible
 from matrix.process.watchdog import Watchdog
@@ -203,9 +204,13 @@ def _folder(watchdog: Watchdog) -> Iterator[Path]:
 
 
 def _write(planned: Plan, options: Options, summary: Summary) -> None:
-    """Write observations and evidence, and the claims if they are to be rewritten."""
+    """Write observations and evidence, and the claims if they are to be rewritten.
+
+    The repository's own results keep the evidence of those cells alone that the pages draw.
+    """
     committed = options.output.resolve() == results.RESULTS.resolve()
     current = {cell.id for cell in catalogue.cells(options.root)} if committed else None
+    keep = shown_cells(load(options.output, options.root).updated(summary.observations)) if committed else None
     for name in planned.environments:
         observations = [seen for seen in summary.observations.values() if seen.cell.driver == name]
         results.write(
@@ -214,7 +219,7 @@ def _write(planned: Plan, options: Options, summary: Summary) -> None:
             observations,
             {seen.id: summary.evidence[seen.id] for seen in observations if seen.id in summary.evidence},
             current=current,
-            keep_evidence=options.keep_evidence if committed else None,
+            keep_evidence=keep,
         )
         if options.update:
             observed = {seen.cell: tuple(seen.seen) for seen in observations if seen.applies}
