@@ -118,8 +118,9 @@ def report(action: str, about: int | None = None, outcome: Result | None = None)
     """Report that a step begins (no `outcome`) or how it ended: a record and a printed line."""
     now, pid, who, thread = time.time(), os.getpid(), _process(), _thread()
     if recording():
-        facts = {"who": who, "thread": thread, "pid": pid, "at": now, "action": action, "about": about}
-        record("step", {name: value for name, value in facts.items() if value != ""} | (outcome or {}))
+        fields = {"who": who, "thread": thread or None, "pid": pid, "at": now, "action": action, "about": about}
+        fields |= outcome or {}
+        record("step", {name: value for name, value in fields.items() if value is not None})
     text = action if about is None else f"{action} {about}"
     if outcome:
         text += f": {words(outcome)}"
@@ -190,7 +191,7 @@ def record(kind: str, fields: dict[str, Any]) -> None:
 
     A pipe takes up to PIPE_BUF bytes whole, so that the records of several processes do not mix.
     """
-    fields = {"type": kind} | {name: value for name, value in fields.items() if value is not None}
+    fields = {"type": kind} | fields
     line = _line(fields)
     if (excess := len(line) - select.PIPE_BUF) > 0:
         line = _line(fields | {"text": fields["text"][:-excess]})

@@ -224,10 +224,10 @@ def run_in(database: str, each: Cell, server: Server, watchdog: Watchdog, relay:
     output = folder / f"{database}.txt"
     ours = ["strace", "-f", "-yy", "-ttt", "-x", "-s", "64", "-e", f"trace={CALLS}", "-e", "signal=none"]
     driver = catalogue.drivers()[each.driver]
+    url = driver.url(each.stack, each.transport, address, database)
     execution = execute(
         [*ours, "-o", str(output), sys.executable, "-m", catalogue.module(each)],
-        env=cell.clean_environ(watchdog.environ())
-        | {"DATABASE_URL": driver.url(each.stack, each.transport, address, database)},
+        env=cell.clean_environ(watchdog.environ()) | {"DATABASE_URL": url},
         cwd=ROOT,
         deadline=20,
         groups=watchdog,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from matrix.errors import MatrixError
-from matrix.records.facts import TRANSPORTS, DriverFacts, StackFacts, Transport
+from matrix.records.facts import TRANSPORTS, DriverFacts, StackFacts
 from matrix.records.observation import Coordinates
 from matrix.records.reading import ROOT, read_toml
 from matrix.servers import product_of
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from matrix.servers import Server
+
+__all__ = [
+    "ROOT",
+    "STACKS",
+    "TRANSPORTS",
+    "Cell",
+    "Driver",
+    "Example",
+    "Stack",
+    "cells",
+    "drivers",
+    "examples",
+    "module",
+    "preload",
+    "select",
+    "stacks",
+]
 
 #: A cell is known by where it is in the matrix.
 Cell = Coordinates
@@ -49,7 +66,7 @@ class Driver:
     name: str
     facts: DriverFacts
 
-    def url(self, stack: str, transport: Transport, server: Server, database: str) -> str:
+    def url(self, stack: str, transport: str, server: Server, database: str) -> str:
         """Return the DATABASE_URL of a database on a running server."""
         values = {
             "user": server.user,
@@ -60,7 +77,7 @@ class Driver:
             "socket": server.socket or "",
             "ca": server.ca or "",
         }
-        urls = self.facts.urls | self.facts.stacks[stack].urls
+        urls: dict[str, str] = {**self.facts.urls, **self.facts.stacks[stack].urls}
         return urls[transport].format_map({name: quote(value, safe="") for name, value in values.items()})
 
 
