@@ -19,7 +19,7 @@ from matrix.records.reading import ROOT, read_toml
 from matrix.servers import product_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matrix.servers import Server
 
@@ -77,7 +77,7 @@ class Driver:
             "socket": server.socket or "",
             "ca": server.ca or "",
         }
-        urls: dict[str, str] = {**self.facts.urls, **self.facts.stacks[stack].urls}
+        urls: Mapping[str, str] = self.facts.urls | self.facts.stacks[stack].urls
         return urls[transport].format_map({name: quote(value, safe="") for name, value in values.items()})
 
 
