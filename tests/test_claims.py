@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matrix import servers
-from matrix.catalogue import Cell
 from matrix.catalogue import claims as module
 from matrix.catalogue.claims import claims, reasons, update
 from matrix.errors import MatrixError
 from matrix.records.claim import UNREVIEWED, Claim
+from matrix.records.facts import TRANSPORTS
+from matrix.records.observation import Coordinates
 from matrix.records.outcomes import OUTCOMES, Outcome
 
 REASON = """\
@@ -39,15 +40,14 @@ CLAIM = """\
 """
 STACKS = ("bare", "orm")
 EXAMPLES = ("closed", "opened")
-TRANSPORTS = ("tcp", "tls", "unix")
 DEFAULT = [
-    Cell(stack, example, "some", "fakedb", transport)
+    Coordinates(stack, example, "some", "fakedb", transport)
     for stack in STACKS
     for example in EXAMPLES
     for transport in TRANSPORTS
 ]
 NAMES = ("fakedb", "fakedb9", "fakedb17.2")
-EVERY = [Cell(cell.stack, cell.example, "some", name, cell.transport) for cell in DEFAULT for name in NAMES]
+EVERY = [Coordinates(cell.stack, cell.example, "some", name, cell.transport) for cell in DEFAULT for name in NAMES]
 outcomes = st.sets(st.sampled_from(list(OUTCOMES)[:4]), min_size=1, max_size=2).map(tuple)
 observations = st.dictionaries(st.sampled_from(EVERY), outcomes, max_size=12)
 
@@ -55,9 +55,8 @@ observations = st.dictionaries(st.sampled_from(EVERY), outcomes, max_size=12)
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one driver and two examples in two stacks; its server has three known versions."""
-    monkeypatch.setattr(module, "cells", lambda _: DEFAULT)
+    monkeypatch.setattr(module, "cells", lambda _, names: [cell for cell in EVERY if cell.server in names])
     monkeypatch.setattr(servers, "names", lambda: NAMES)
-    monkeypatch.setattr(servers, "product_of", lambda _: "fakedb")
     for folder in ("drivers/some", "matrix"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "matrix/reasons.toml").write_text(REASON)
@@ -172,7 +171,7 @@ def test_update_never_invents_a_reason(root: Path) -> None:
 def test_a_version_that_stays_keeps_its_claim_when_the_default_server_changes(root: Path) -> None:
     file(root).write_text(CLAIM)
     mine = [cell for cell in EVERY if (cell.stack, cell.example) == ("bare", "closed")]
-    seen: dict[Cell, tuple[Outcome, ...]] = {
+    seen: dict[Coordinates, tuple[Outcome, ...]] = {
         cell: ("hang",) if cell.server == "fakedb" else ("parent error",) for cell in mine
     }
     update("some", seen, root)
@@ -186,7 +185,7 @@ def test_a_version_that_stays_keeps_its_claim_when_the_default_server_changes(ro
 
 
 def test_a_new_file_has_a_line_for_what_transports_share_and_a_paragraph_for_each_example(root: Path) -> None:
-    seen: dict[Cell, tuple[Outcome, ...]] = {
+    seen: dict[Coordinates, tuple[Outcome, ...]] = {
         cell: ("hang", "wrong row") if cell.transport == "tls" and cell.stack == "orm" else ("works",)
         for cell in DEFAULT
     }
@@ -203,7 +202,7 @@ def test_a_new_file_has_a_line_for_what_transports_share_and_a_paragraph_for_eac
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(observations, observations)
 def test_update_claims_what_was_observed_and_keeps_every_other_claim(
-    root: Path, first: dict[Cell, tuple[Outcome, ...]], second: dict[Cell, tuple[Outcome, ...]]
+    root: Path, first: dict[Coordinates, tuple[Outcome, ...]], second: dict[Coordinates, tuple[Outcome, ...]]
 ) -> None:
     file(root).unlink(missing_ok=True)
     update("some", first, root)
@@ -222,6 +221,16 @@ def test_update_claims_what_was_observed_and_keeps_every_other_claim(
     update("some", second, root)
     update("some", {cell: claim.outcomes for cell, claim in after.items()}, root)
     assert not text or file(root).read_bytes() == text
+
+
+def test_update_leaves_what_it_does_not_know(root: Path) -> None:
+    text = (
+        CLAIM + '"gone/for/good" = {outcome = "works", reason = "deaf"}\nodd = {outcome = "works", reason = "deaf"}\n'
+    )
+    file(root).write_text(text)
+    update("some", {DEFAULT[0]: ("hang",)}, root)
+    lines = file(root).read_text().splitlines()
+    assert [line for line in lines if "closed/fakedb/tcp" not in line] == text.splitlines()
 
 
 def test_update_with_what_is_claimed_does_not_write(root: Path) -> None:

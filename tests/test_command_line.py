@@ -12,9 +12,11 @@ import time
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from matrix.records import old_results as observations
+from matrix.records import results
+from matrix.records.observation import Observation
 from matrix.records.reading import ROOT
 
 CELL = "bare/closed_in_child/psycopg/postgresql/tcp"
@@ -115,15 +117,15 @@ def test_a_cell_that_is_not_as_claimed_fails_with_its_transcript(checkout: Path)
     assert done.returncode == 1, done.stderr
     assert f"NOT AS CLAIMED {CELL}: seen parent error 1x; claimed works" in done.stdout
     assert "child 1  close: done" in done.stdout
-    observed = observations.read(checkout / "out" / "psycopg.json")[CELL]
-    assert (observed["outcome"], observed["expected"]) == ("parent error", ["works"])
+    observed = results.read(checkout / "out" / "psycopg.json")[CELL]
+    assert observed.outcome == "parent error"
     shown = matrix("show", CELL, "--results", str(checkout / "out"), cwd=checkout)
     assert "Terminate" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 100
     as_json = json.loads(
         matrix("show", CELL, "--results", str(checkout / "out"), "--format", "json", cwd=checkout).stdout
     )
-    assert as_json["cell"] == observed
+    assert msgspec.convert(as_json["cell"], Observation) == observed
     before = path.read_text()
     updated = matrix("run", "--only", CELL, "--output", str(checkout / "out"), "--update", cwd=checkout)
     assert "drivers/psycopg/expected.toml" in updated.stdout
@@ -139,7 +141,7 @@ def test_an_example_that_fails_by_itself_is_not_judged(checkout: Path) -> None:
     done = matrix("run", "--only", CELL, "--output", str(checkout / "out"), cwd=checkout)
     assert done.returncode == 2
     assert f"NOT JUDGED {CELL}: printed no transcript: RuntimeError: spoilt" in done.stdout
-    assert observations.read(checkout / "out" / "psycopg.json") == {}
+    assert results.read(checkout / "out" / "psycopg.json") == {}
 
 
 def _reasons(checkout: Path) -> dict[str, object]:

@@ -19,7 +19,7 @@ import tomlkit
 from tomlkit.items import KeyType, SingleKey, Whitespace
 
 from matrix import servers
-from matrix.catalogue import Cell, cells
+from matrix.catalogue import cells
 from matrix.errors import MatrixError
 from matrix.files import locked, remove_leftovers, write_text
 from matrix.records.claim import UNREVIEWED, Claim, Reason
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tomlkit.items import InlineTable
 
     from matrix.records.facts import Transport
+    from matrix.records.observation import Coordinates
 
 _HEADER = """\
 # What this driver is expected to do. A key is <stack>/<example>/<product>; one with a version (postgresql17), with a
@@ -63,7 +64,7 @@ def reasons(root: Path = ROOT) -> dict[str, Reason]:
     return read_entries(root / "matrix" / "reasons.toml", Reason)
 
 
-def claims(driver: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[Cell, Claim]:
+def claims(driver: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[Coordinates, Claim]:
     """Return the claim of each cell of a driver, on every known server; a cell without one is not in it.
 
     Raises MatrixError, with file and line, for a key that fits no cell, an unknown outcome or an unknown reason. With
@@ -82,7 +83,7 @@ def claims(driver: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[Cel
     return {cell: claim for cell, claim in resolved.items() if claim is not None}
 
 
-def update(driver: str, observed: Mapping[Cell, Iterable[Outcome]], root: Path = ROOT) -> Path:
+def update(driver: str, observed: Mapping[Coordinates, Iterable[Outcome]], root: Path = ROOT) -> Path:
     """Write what was observed into a driver's claims, for a person to review, and return the file.
 
     Only the lines of cells that did what is not claimed change; everything else stays as it is, to the byte. What
@@ -145,23 +146,15 @@ def _read(path: Path) -> dict[str, Claim]:
     return found
 
 
-def _cells(driver: str, root: Path) -> list[Cell]:
-    """Return a driver's cells on every version of its servers that is known."""
-    versions: dict[str, list[str]] = {}
-    for name in servers.names():
-        versions.setdefault(servers.product_of(name), []).append(name)
-    return [
-        Cell(cell.stack, cell.example, driver, name, cell.transport)
-        for cell in cells(root)
-        if cell.driver == driver
-        for name in versions.get(cell.server, [cell.server])
-    ]
+def _cells(driver: str, root: Path) -> list[Coordinates]:
+    """Return a driver's cells on every known server."""
+    return [cell for cell in cells(root, servers.names()) if cell.driver == driver]
 
 
 _NAME = re.compile(r"(?P<product>.*?[^\d.])(?P<version>\d+(?:\.\d+)*)?")
 
 
-def _keys(cell: Cell) -> list[str]:
+def _keys(cell: Coordinates) -> list[str]:
     """Return the keys that hold for a cell, the most specific first."""
     match = _NAME.fullmatch(cell.server)
     product, version = match.group("product", "version") if match else (cell.server, None)
@@ -172,7 +165,7 @@ def _keys(cell: Cell) -> list[str]:
     ]
 
 
-def _resolve(found: Mapping[str, Claim], cell: Cell) -> Claim | None:
+def _resolve(found: Mapping[str, Claim], cell: Coordinates) -> Claim | None:
     return next((found[key] for key in _keys(cell) if key in found), None)
 
 
@@ -184,9 +177,9 @@ def _wanted(claim: Claim | None, outcomes: Iterable[Outcome]) -> Claim:
     return Claim(tuple(sorted(seen, key=list(OUTCOMES).index)), UNREVIEWED)
 
 
-def _groups(known: Iterable[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
+def _groups(known: Iterable[Coordinates]) -> dict[tuple[str, str, str], list[Coordinates]]:
     """Return cells by stack, example and server: in the order of a file, a product's default server first."""
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    groups: dict[tuple[str, str, str], list[Coordinates]] = {}
     for cell in sorted(known, key=lambda cell: cell.example):
         groups.setdefault((cell.stack, cell.example, cell.server), []).append(cell)
     return groups
@@ -238,7 +231,7 @@ def _insert(document: TOMLDocument, key: str, entry: InlineTable) -> None:
 
 def _nearness(key: str, other: str) -> int:
     """Return 3 for keys of one stack and example, 2 of one example, 1 if the other's example comes first, else 0."""
-    (stack, example), (other_stack, other_example) = key.split("/")[:2], other.split("/")[:2]
+    (stack, example), (other_stack, other_example) = ((*each.split("/"), "")[:2] for each in (key, other))
     if example != other_example:
         return int(other_example < example)
     return 3 if stack == other_stack else 2

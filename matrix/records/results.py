@@ -152,7 +152,7 @@ def write(
         old = read(path)
         new = {each.id: keep_if_same(old.get(each.id), each) for each in observations}
         changed = {key for key, each in new.items() if each is not old.get(key)}
-        whole = {key: each for key, each in (old | new).items() if current is None or key in current}
+        whole = {key: each for key, each in (old | new).items() if current is None or key in {*current, *new}}
         files = _evidence_files(folder, evidence or {}, changed | (old.keys() - whole.keys()), whole, keep_evidence)
         if changed or whole.keys() != old.keys():
             write_text(path, _file(driver, whole.values()))
