@@ -47,7 +47,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the repository that a test may spoil."""
-    for name in ("matrix", "drivers", "django_examples", "sqlalchemy_examples"):
+    for name in ("matrix", "drivers", "django_examples", "sqlalchemy_examples", "example_support"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
     return tmp_path
 
@@ -140,7 +140,7 @@ def test_an_example_that_fails_by_itself_is_not_judged(checkout: Path) -> None:
     )
     done = matrix("run", "--only", CELL, "--output", str(checkout / "out"), cwd=checkout)
     assert done.returncode == 2
-    assert f"NOT JUDGED {CELL}: printed no transcript: RuntimeError: spoilt" in done.stdout
+    assert f"NOT JUDGED {CELL}: reported no steps: RuntimeError: spoilt" in done.stdout
     assert results.read(checkout / "out" / "psycopg.json") == {}
 
 

@@ -260,5 +260,5 @@ def _nearest(pattern: Sequence[str], among: Sequence[Cell]) -> str:
 def _hint(name: str, known: Iterable[str]) -> str:
     """Return what follows an unknown name: the nearest that is known, and all of them."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" * bool(near) + f" There are: {', '.join(sorted(known)) or 'none'}"
+    meant = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name, known, n=1))
+    return f"{meant} There are: {', '.join(sorted(known)) or 'none'}"
