@@ -193,8 +193,10 @@ def record(kind: str, fields: dict[str, Any]) -> None:
     """
     fields = {"type": kind} | fields
     line = _line(fields)
-    if (excess := len(line) - select.PIPE_BUF) > 0:
-        line = _line(fields | {"text": fields["text"][:-excess]})
+    while (excess := len(line) - select.PIPE_BUF) > 0 and fields.get("text"):
+        # A character takes up to 6 bytes, as in `\u0000`.
+        fields["text"] = fields["text"][: -(excess // 6 + 1)]
+        line = _line(fields)
     os.write(_pipe(), line)
 
 
