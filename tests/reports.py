@@ -1,15 +1,22 @@
-"""Results and evidence for tests of the report: one cell as it really went, one that is hostile, and far too many."""
+"""Records for tests of the report: one cell as it really went, one that is hostile, and far too many."""
 
 from __future__ import annotations
 
-import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from matrix.records import old_results as observations
-from matrix.records.outcomes import OUTCOMES
+from matrix.records import results
+from matrix.records.claim import Claim, Reason
+from matrix.records.evidence import Entry, Evidence
+from matrix.records.observation import Coordinates, Observation, ServerView, View
+from matrix.records.outcomes import OUTCOMES, Outcome
+from matrix.records.stable import plain
+from matrix.records.steps import Step
+from matrix.records.summary import Summary
+from tests.written_steps import written
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CLOSED = "bare/closed_in_child/pymysql/mariadb/tcp"
@@ -20,26 +27,32 @@ ABSENT = "sqlalchemy/closed_in_child/psycopg/postgresql/tls"
 HOSTILE = (
     "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> \x1b[31m &amp; ]]>"
 )
+REASONS = {
+    "closes": Reason(sentence=f"`close()` ends the session {HOSTILE}", mover="you", link="https://example.org/why")
+}
 
-TRANSCRIPT = """\
-parent   prepare
-parent   prepare: done, over tcp
-parent   connect
-parent   connect: done, session A
-parent   look up 1
-parent   look up 1: order 1, session A
-parent   wait
-child 1  close
-child 1  close: done
-child 1  connect
-child 1  connect: done, session B
-child 1  look up 101
-child 1  look up 101: order 101, session B
-parent   wait: exit 0
-parent   look up 2
-parent   look up 2: raised pymysql.err.OperationalError 2013: Lost connection to MySQL server during query
-""".splitlines()
+STEPS = plain(
+    written(
+        "0 parent prepare",
+        "1 parent prepare: done, over tcp",
+        "2 parent connect",
+        "3 parent connect: done, session 7",
+        "4 parent look up 1",
+        "5 parent look up 1: order 1, session 7",
+        "6 parent wait",
+        "7 child 1 close",
+        "8 child 1 close: done",
+        "9 child 1 connect",
+        "10 child 1 connect: done, session 8",
+        "11 child 1 look up 101",
+        "12 child 1 look up 101: order 101, session 8",
+        "13 parent wait: exit 0",
+        "14 parent look up 2",
+        "15 parent look up 2: raised pymysql.err.OperationalError 2013: Lost connection to MySQL server during query",
+    )
+)
 
+#: at | kind | who | session | text | how; the text of an end is its step and its result.
 _EVENTS = """\
 0.0|begin|parent||prepare|
 45.0|end|parent||prepare: done, over tcp|
@@ -63,10 +76,10 @@ _EVENTS = """\
 98.2|socket|child 1|B|opens a connection|only it could
 117.7|end|child 1||connect: done, session B|
 117.8|begin|child 1||look up 101|
-118.3|message|child 1|B|COM_QUERY "SELECT id, CONNECTION_ID() FROM orders WHERE id = 101"|nobody else held it
+118.3|message|child 1|B|COM_QUERY "SELECT id, CONNECTION_ID() FROM orders WHERE id = 101"|no other process had it
 118.5|message|server|B|rows 1: (101, ...)|
 118.8|end|child 1||look up 101: order 101, session B|
-120.0|socket||B|FIN|parent or child 1: cannot be told
+120.0|socket||B|FIN|unknown: parent or child 1
 120.6|end|parent||wait: exit 0|
 120.7|begin|parent||look up 2|
 121.0|end|parent||look up 2: raised pymysql.err.OperationalError 2013: Lost connection to MySQL server during query|
@@ -74,100 +87,115 @@ _EVENTS = """\
 122.5|socket||A|not delivered: the server has closed the connection|"""
 
 
-def observation(key: str, outcome: str = "works", **changes: Any) -> dict[str, Any]:
-    """Return an observation of a cell that fits the schema."""
+def cell(key: str) -> Coordinates:
+    """Return the coordinates that a cell's id names."""
     stack, example, driver, server, transport = key.split("/")
-    view: dict[str, Any] = {"right": 1, "wrong": 0, "errors": [], "unanswered": []}
-    return {
-        "id": key,
-        "stack": stack,
-        "example": example,
-        "driver": driver,
-        "transport": transport,
+    return Coordinates(stack, example, driver, server, transport)  # type: ignore[arg-type]  # a transport
+
+
+def observation(key: str, outcome: Outcome = "works", **changes: Any) -> Observation:
+    """Return an observation of a cell."""
+    server = key.split("/")[3]
+    facts: dict[str, Any] = {
+        "cell": cell(key),
         "outcome": outcome,
         "seen": {outcome: 1},
-        "parent": {**view, "session": "same"},
-        "children": [{"name": "child 1", **view, "session": "own"}],
-        "server": {
-            "family": server,
-            "sessions_before": 0,
-            "sessions_after": 0,
-            "sessions_used": ["A", "B"],
-            "committed": None,
-            "lost": [],
-            "unwanted": [],
-        },
-        "transcript": list(TRANSCRIPT),
-        "versions": {"driver": f"{driver} 1.0", "server": f"{server} 10.11", "python": "3.11.7"},
-        "expected": [outcome],
-        "reason": None,
-    } | changes
+        "parent": View(name="parent", session="same", right=1),
+        "children": [View(name="child 1", session="own", right=1)],
+        "server": ServerView(sessions_used=["A", "B"]),
+        "steps": STEPS,
+        "versions": {"driver": f"{key.split('/')[2]} 1.0", "server": f"{server} 10.11", "python": "3.11.7"},
+    }
+    return Observation(**(facts | changes))
 
 
-def timeline() -> dict[str, Any]:
+def timeline() -> Evidence:
     """Return the evidence of `closed_in_child` with PyMySQL, with one message of unknown sender."""
     entries = []
     for line in _EVENTS.splitlines():
         at, kind, who, session, text, how = line.split("|")
-        entry = {"at": float(at), "kind": kind, "who": who or None, "session": session or None, "text": text}
-        entries.append(entry | ({"how": how} if how else {}))
-    return {"processes": ["parent", "child 1"], "sessions": ["A", "B"], "timeline": entries}
+        step, _, result = text.partition(": ")
+        ended: dict[str, Any] = {"step": step, "text": result, "went_wrong": "raised" in result}
+        facts = ended if kind == "end" else {"text": text, "closes": text == "FIN"}
+        entries.append(
+            Entry(
+                at=float(at),
+                kind=kind,  # type: ignore[arg-type]  # one of the kinds
+                who=who or None,
+                session=session or None,
+                how=how or None,
+                **facts,
+            )
+        )
+    return Evidence(processes=["parent", "child 1"], sessions=["A", "B"], timeline=entries)
 
 
-def few() -> dict[str, dict[str, Any]]:
+def few() -> Summary:
     """Return a handful of cells, one of each kind that a report treats in its own way."""
-    error = {"errors": ["pymysql.err.OperationalError 2013"]}
-    closed = observation(CLOSED, "parent error")
-    closed["parent"] |= error | {"session": "lost"}
+    hostile = Step(who="parent", action="look up", about=3, result="row", text=HOSTILE)
+    lost = View(name="parent", session="lost", right=1, errors=["pymysql.err.OperationalError 2013"])
     cells = [
-        closed,
+        observation(CLOSED, "parent error", parent=lost),
         observation(REMEDY),
-        observation(HANGS, "hang", seen={"hang": 3, "works": 2}, expected=["hang", "works"]),
-        observation(DIFFERS, "wrong row", expected=["parent error"], transcript=[*TRANSCRIPT, f"parent   {HOSTILE}"]),
-        observation(ABSENT, "not applicable", transcript=[], versions={}, expected=[], note=f"no TLS {HOSTILE}"),
+        observation(HANGS, "hang", seen={"hang": 3, "works": 2}),
+        observation(DIFFERS, "wrong row", steps=[*STEPS, hostile]),
+        observation(ABSENT, "not applicable", steps=[], versions={}, note=f"no TLS {HOSTILE}"),
     ]
-    return {cell["id"]: cell for cell in cells}
+    return Summary(
+        observations={seen.id: seen for seen in cells},
+        claims={
+            CLOSED: Claim(("parent error",), "closes"),
+            REMEDY: Claim(("works",), "closes"),
+            HANGS: Claim(("hang", "works"), "closes"),
+            DIFFERS: Claim(("parent error",), "closes"),
+        },
+        evidence={CLOSED: timeline()},
+    )
 
 
-def many(stacks: int = 3, examples: int = 32) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return about 900 cells and as much evidence as a run may keep of each: nothing in it is said twice."""
+def many(stacks: int = 3, examples: int = 32) -> Summary:
+    """Return hundreds of cells and as much evidence as a run may keep of each: nothing in it occurs twice."""
     randomness = random.Random(1)
-    cells, evidence = {}, {}
+    whole = Summary()
+    outcomes: list[Outcome] = list(OUTCOMES)
     for stack in ("bare", "django", "sqlalchemy")[:stacks]:
         for number in range(examples):
             for driver, server in (("mysqlclient", "mariadb"), ("psycopg", "postgresql"), ("pymysql", "mariadb")):
                 for transport in ("tcp", "tls", "unix"):
                     key = f"{stack}/an_example_number_{number}/{driver}/{server}/{transport}"
-                    lines = [f"child {n % 9 + 1}  look up {n}: raised Error {randomness.random()}" for n in range(80)]
-                    outcome = randomness.choice(list(OUTCOMES))
-                    cells[key] = observation(key, outcome, transcript=lines)
-                    evidence[key] = {
-                        "processes": ["parent", *(f"child {n}" for n in range(1, 10))],
-                        "sessions": list("ABCDEFGHIJ"),
-                        "timeline": [_event(n, randomness) for n in range(400)],
-                    }
-    return cells, evidence
+                    steps = [
+                        Step(
+                            who=f"child {n % 9 + 1}",
+                            action="look up",
+                            about=n,
+                            result="raised",
+                            error="Error",
+                            text=str(randomness.random()),
+                        )
+                        for n in range(80)
+                    ]
+                    whole.observations[key] = observation(key, randomness.choice(outcomes), steps=steps)
+                    whole.evidence[key] = Evidence(
+                        processes=["parent", *(f"child {n}" for n in range(1, 10))],
+                        sessions=list("ABCDEFGHIJ"),
+                        timeline=[_event(n, randomness) for n in range(400)],
+                    )
+    return whole
 
 
-def _event(number: int, randomness: random.Random) -> dict[str, Any]:
-    return {
-        "at": number * 3 + round(randomness.random(), 1),
-        "kind": "message",
-        "who": randomness.choice([None, "server", "parent", "child 3"]),
-        "how": "only it could",
-        "session": randomness.choice("ABCDEFGHIJ"),
-        "text": f'COM_QUERY "SELECT id FROM orders WHERE id = {randomness.random()}"',
-    }
+def _event(number: int, randomness: random.Random) -> Entry:
+    return Entry(
+        at=number * 3 + round(randomness.random(), 1),
+        kind="message",
+        who=randomness.choice([None, "server", "parent", "child 3"]),
+        how="only it could",
+        session=randomness.choice("ABCDEFGHIJ"),
+        text=f'COM_QUERY "SELECT id FROM orders WHERE id = {randomness.random()}"',
+    )
 
 
-def write_results(folder: Path, cells: dict[str, dict[str, Any]], evidence: dict[str, dict[str, Any]]) -> None:
+def write_results(folder: Path, observations: Mapping[str, Observation], evidence: Mapping[str, Evidence]) -> None:
     """Write a folder of results, as a run does."""
-    for driver in sorted({cell["driver"] for cell in cells.values()}):
-        mine = [cell for cell in cells.values() if cell["driver"] == driver]
-        observations.write(folder / f"{driver}.json", driver, mine)
-    for key, shown in evidence.items():
-        stack, example, driver, _, _ = key.split("/")
-        path = folder / driver / stack / f"{example}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stored = json.loads(path.read_text())["cells"] if path.exists() else {}
-        path.write_text(json.dumps({"format": observations.EVIDENCE_FORMAT, "cells": stored | {key: shown}}))
+    for driver in sorted({seen.cell.driver for seen in observations.values()}):
+        mine = {key: seen for key, seen in observations.items() if seen.cell.driver == driver}
+        results.write(folder, driver, mine.values(), {key: evidence[key] for key in mine if key in evidence})

@@ -13,42 +13,61 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
-from matrix.report.material import deviations, load
 
 from matrix.__main__ import main
 from matrix.errors import MatrixError
+from matrix.records.claim import Claim
+from matrix.records.lanes import drawing
 from matrix.records.outcomes import OUTCOMES
+from matrix.records.steps import Step
+from matrix.records.summary import Outputs, Summary
 from matrix.report import command
-from matrix.report.data import pack
+from matrix.report.command import merge
 from matrix.report.junit import junit
-from matrix.report.page import LIMIT, Content, render, write_report
+from matrix.report.page import LIMIT, render, write_report
 from matrix.report.summary import markdown
-from matrix.run.runner import Report
 from tests import reports
-from tests.reports import CLOSED, DIFFERS, HANGS, HOSTILE, few, many, observation, timeline, write_results
+from tests.reports import CLOSED, DIFFERS, HANGS, HOSTILE, REASONS, few, many, observation, timeline, write_results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
 BROKEN = {"bare/closed_in_child/psycopg/postgresql/tcp": f"it printed nothing {HOSTILE}"}
-REASONS = {"goodbye": {"sentence": f"close() says goodbye {HOSTILE}", "mover": "you", "link": "https://example.org/"}}
+
+
+def packed(page: str) -> str:
+    match = re.search(r'<script id="data"[^>]*>([^<]*)</script>', page)
+    assert match
+    return match[1]
 
 
 def unpack(page: str) -> dict[str, Any]:
-    packed = re.search(r'<script id="data"[^>]*>([^<]*)</script>', page)
-    assert packed
-    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed[1])))
+    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed(page))))
     return data
 
 
-def written(path: Path, cells: Mapping[str, dict[str, Any]], evidence: Mapping[str, dict[str, Any]]) -> str:
-    write_report(cells, evidence, REASONS, {}, path, broken=BROKEN)
+def drawn(page: str, key: str) -> list[dict[str, Any]]:
+    """Return the rows of a cell's drawing: what is not the default, with the texts in their places."""
+    data = unpack(page)
+    columns = data["pool"][data["cells"][key]["drawing"]]["rows"]
+    rows: list[dict[str, Any]] = [{} for _ in columns["kind"]]
+    for name, values in columns.items():
+        numbers = name in ("at", "began", "wrong", "sure", "closes")
+        whole: Iterable[Any] = itertools.accumulate(values) if name == "at" else values
+        for row, value in zip(rows, whole, strict=True):
+            row[name] = value if numbers or value is None else data["texts"][value]
+    return rows
+
+
+def written(path: Path, summary: Summary) -> str:
+    summary.broken = dict(BROKEN)
+    write_report(summary, REASONS, path)
     return path.read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> str:
-    return written(tmp_path / "matrix.html", few(), {CLOSED: timeline()})
+    return written(tmp_path / "matrix.html", few())
 
 
 class Page(HTMLParser):
@@ -74,7 +93,7 @@ class Page(HTMLParser):
 
 def test_every_cell_is_in_the_grid_with_its_outcome(page: str) -> None:
     links = re.findall(r'<a href="#cell=([^"]+)"><i[^>]*>(.)</i> <span>([^<]+)</span>', page)
-    expected = {key: seen["outcome"] for key, seen in few().items()} | dict.fromkeys(BROKEN, "not judged")
+    expected = {key: seen.outcome for key, seen in few().observations.items()} | dict.fromkeys(BROKEN, "not judged")
     assert {key: outcome for key, _, outcome in links} == expected
 
 
@@ -119,22 +138,17 @@ def test_headers_of_the_table_have_a_scope_and_span_their_columns(page: str) -> 
 
 
 def test_hostile_text_stays_text(page: str) -> None:
-    assert "owned" not in page.replace(unpackable(page), "")
+    assert "owned" not in page.replace(packed(page), "")
     data = unpack(page)
     assert any(HOSTILE in text for text in data["texts"])
-    assert HOSTILE in data["reasons"]["goodbye"]["sentence"]
-
-
-def unpackable(page: str) -> str:
-    match = re.search(r'<script id="data"[^>]*>([^<]*)</script>', page)
-    return match[1] if match else ""
+    assert HOSTILE in data["reasons"]["closes"]["sentence"]
 
 
 def test_hostile_names_stay_text() -> None:
     seen = observation("bare/x<b>&\"'/pymysql/mariadb/tcp")
-    page = render(Content({seen["id"]: seen}))
+    page = render(Summary(observations={seen.id: seen}), {}, {})
     assert "<b>&" not in page
-    assert "x&lt;b&gt;&amp;&quot;&#x27;" in page
+    assert "x&lt;b&gt;&amp;&#34;&#39;" in page
 
 
 def test_the_script_and_the_style_do_not_end_early() -> None:
@@ -145,22 +159,30 @@ def test_the_script_and_the_style_do_not_end_early() -> None:
 
 
 def test_the_same_results_make_the_same_page(tmp_path: Path, page: str) -> None:
-    backwards = dict(reversed(few().items()))
-    assert written(tmp_path / "again.html", backwards, {CLOSED: timeline()}) == page
+    summary = few()
+    summary.observations = dict(reversed(summary.observations.items()))
+    assert written(tmp_path / "again.html", summary) == page
 
 
 def test_a_cell_can_be_read_back_whole(page: str) -> None:
     data = unpack(page)
     cell = data["cells"][CLOSED]
-    assert [data["texts"][i] for i in data["transcripts"][cell["transcript"]]] == reports.TRANSCRIPT
-    line = data["timelines"][cell["timeline"]]
-    times = list(itertools.accumulate(line["at"]))
-    entries = timeline()["timeline"]
-    assert [time / 10 for time in times] == [entry["at"] for entry in entries]
-    assert [data["texts"][i] for i in line["text"]] == [entry["text"] for entry in entries]
-    assert [line["names"][i] for i in line["who"]] == [entry["who"] for entry in entries]
-    sessions = [None, *line["sessions"]]
-    assert [sessions[i + 1] for i in line["session"]] == [entry["session"] for entry in entries]
+    lines = [(data["texts"][text], mark) for text, mark in data["pool"][cell["transcript"]]]
+    assert [line for line, _ in lines] == [str(step) for step in reports.STEPS]
+    assert lines[-1][1] == "wrong"
+    assert lines[-2][1] == "begin"
+    rows, shown = drawing(few().observations[CLOSED], timeline()).rows, drawn(page, CLOSED)
+    assert [row["text"] for row in shown] == [row.text for row in rows]
+    assert [row["at"] / 10 for row in shown] == [row.at for row in rows]
+    for name, default in {
+        "kind": None,
+        "lane": "",
+        "session": None,
+        "began": None,
+        "wrong": False,
+        "sure": True,
+    }.items():
+        assert [row.get(name, default) for row in shown] == [getattr(row, name) for row in rows]
 
 
 def test_examples_come_with_the_code_to_copy(page: str) -> None:
@@ -171,33 +193,23 @@ def test_examples_come_with_the_code_to_copy(page: str) -> None:
     assert "look_up" not in example["code"]
 
 
-def test_a_thread_is_told_from_its_process() -> None:
-    line = timeline()
-    line["timeline"][3]["who"] = "parent/reader"
-    data = json.loads(zlib.decompress(base64.b64decode(pack(Content(few(), {CLOSED: line}), limit=100))))
-    packed = data["timelines"][0]
-    assert packed["names"][packed["who"][3]] == "parent/reader"
-
-
 def test_the_largest_results_fit() -> None:
-    cells, evidence = many()
-    assert len(cells) > 850
-    page = render(Content(cells, evidence))
+    summary = many()
+    page = render(summary, {}, {})
     assert len(page.encode()) < LIMIT
-    data = unpack(page)
-    first = data["timelines"][0]
-    gap = first["kind"].index(data["kinds"].index("omitted"))
-    kept = len(first["kind"]) - 1
-    assert data["texts"][first["text"][gap]] == f"{400 - kept} events left out of this report"
+    rows = drawn(page, next(iter(summary.observations)))
+    gap = next(row for row in rows if row["kind"] == "omitted")
+    assert gap["text"] == f"{400 - (len(rows) - 1)} events omitted"
 
 
 def test_nothing_is_left_out_of_ordinary_results() -> None:
-    cells, _ = many()
-    evidence = {key: timeline() for key in cells}
-    page = render(Content({key: cell | {"transcript": reports.TRANSCRIPT} for key, cell in cells.items()}, evidence))
+    summary = many()
+    for key in summary.observations:
+        summary.observations[key] = observation(key)
+        summary.evidence[key] = timeline()
+    page = render(summary, {}, {})
     assert len(page.encode()) < LIMIT / 4
-    data = unpack(page)
-    assert "omitted" not in {data["kinds"][kind] for line in data["timelines"] for kind in line["kind"]}
+    assert "omitted" not in {row["kind"] for row in drawn(page, next(iter(summary.observations)))}
 
 
 # Colours.
@@ -274,16 +286,19 @@ def test_every_outcome_has_a_colour() -> None:
 # JUnit XML.
 
 
-def report() -> Report:
-    cells = few()
-    return Report(
-        observations=cells,
-        deviations=deviations(cells),
-        broken=dict(BROKEN),
-        unavailable={"mysql": "no MySQL | here"},
-        runs=9,
-        seconds=1.5,
-        servers=["MariaDB 10.11"],
+def report() -> Summary:
+    summary = few()
+    summary.broken = dict(BROKEN)
+    summary.unavailable = {"mysql": "no MySQL | here"}
+    summary.runs, summary.seconds, summary.servers = 9, 1.5, ["MariaDB 10.11"]
+    return summary
+
+
+def deviating(*keys: str, steps: list[Step]) -> Summary:
+    """Return a run in which cells worked that were claimed to hang."""
+    return Summary(
+        observations={key: observation(key, steps=steps) for key in keys},
+        claims={key: Claim(("hang",), "closes") for key in keys},
     )
 
 
@@ -326,15 +341,15 @@ def test_junit_says_what_is_wrong_and_keeps_hostile_text() -> None:
 
 
 def test_junit_of_nothing_is_valid() -> None:
-    root = ElementTree.fromstring(junit(Report()))
+    root = ElementTree.fromstring(junit(Summary()))
     assert root.attrib["tests"] == "0"
 
 
 @pytest.mark.parametrize("text", ["\x00", "\x1f", "\x7f", "\ufffe", "\uffff", "\ud800", "\U0001f600", "]]>"])
 def test_junit_takes_any_character(text: str) -> None:
-    cells = {CLOSED: observation(CLOSED, expected=["hang"], transcript=[f"a{text}b"])}
-    root = ElementTree.fromstring(junit(Report(observations=cells, deviations=[CLOSED])).encode())
-    assert "a" in (next(root.iter("failure")).text or "")
+    step = Step(who="parent", action="look up", about=1, result="row", text=f"a{text}b")
+    root = ElementTree.fromstring(junit(deviating(CLOSED, steps=[step])).encode())
+    assert "row a" in (next(root.iter("failure")).text or "")
 
 
 # Markdown.
@@ -345,26 +360,19 @@ def test_the_summary_has_totals_the_table_and_folded_transcripts() -> None:
     assert "6 cells: **3** as claimed, **1** not as claimed, **1** not judged, **1** not applicable" in text
     assert "no MySQL \\| here" in text
     assert text.count("<details>") == text.count("</details>") == 1
-    assert f"<code>{DIFFERS}</code>: wrong row 1x; claimed parent error" in text
+    assert f"<code>{DIFFERS}</code>: seen wrong row 1x; claimed parent error" in text
     assert "parent   look up 1: order 1, session A" in text
 
 
 def test_backticks_do_not_end_the_fence() -> None:
-    cells = {CLOSED: observation(CLOSED, expected=["hang"], transcript=["parent   x: raised E: ````", "</details>"])}
-    fences = [
-        line
-        for line in markdown(Report(observations=cells, deviations=[CLOSED])).splitlines()
-        if line.startswith("`````")
-    ]
-    assert fences == ["`````text", "`````"]
+    step = Step(who="parent", action="close", result="raised", error="E", text="````\n</details>")
+    lines = markdown(deviating(CLOSED, steps=[step])).splitlines()
+    assert [line for line in lines if line.startswith("`````")] == ["`````text", "`````"]
 
 
 def test_the_summary_stays_below_what_is_shown() -> None:
-    cells = {
-        key: observation(key, expected=["hang"], transcript=["x" * 500] * 80)
-        for key in (f"bare/e{n}/pymysql/mariadb/tcp" for n in range(100))
-    }
-    text = markdown(Report(observations=cells, deviations=list(cells)))
+    long = Step(who="parent", action="close", result="raised", error="E", text="x" * 500)
+    text = markdown(deviating(*(f"bare/e{n}/pymysql/mariadb/tcp" for n in range(100)), steps=[long] * 80))
     assert len(text.encode()) < 1_000_000
     assert re.search(r"and \d+ more, which are in the report\n$", text)
 
@@ -372,37 +380,41 @@ def test_the_summary_stays_below_what_is_shown() -> None:
 # The command.
 
 
-def test_folders_are_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cells = few()
-    for driver in ("pymysql", "psycopg"):
-        mine = {key: cell for key, cell in cells.items() if cell["driver"] == driver}
-        write_results(tmp_path / driver, mine, {CLOSED: timeline()} if driver == "pymysql" else {})
-    output, xml, summary = tmp_path / "out" / "m.html", tmp_path / "m.xml", tmp_path / "m.md"
-    folders = [str(tmp_path / driver) for driver in ("pymysql", "psycopg")]
-    options = ["--output", str(output), "--junit", str(xml), "--markdown", str(summary)]
-    assert main(["report", *folders, *options]) == 0
+def test_folders_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = few()
+    claimed = {reports.cell(key): claim for key, claim in summary.claims.items()}
+    monkeypatch.setattr(command, "claims", lambda driver: {c: k for c, k in claimed.items() if c.driver == driver})
+    drivers = sorted({seen.cell.driver for seen in summary.observations.values()})
+    for driver in drivers:
+        mine = {key: seen for key, seen in summary.observations.items() if seen.cell.driver == driver}
+        write_results(tmp_path / driver, mine, summary.evidence)
+    output, xml, text = tmp_path / "out" / "m.html", tmp_path / "m.xml", tmp_path / "m.md"
+    options = ["--output", str(output), "--junit", str(xml), "--markdown", str(text)]
+    assert main(["report", *(str(tmp_path / driver) for driver in drivers), *options]) == 0
     assert f"report to look at: {output}" in capsys.readouterr().out
-    data = unpack(output.read_text("utf-8"))
-    assert set(data["cells"]) == set(cells)
-    assert data["cells"][CLOSED]["timeline"] is not None
-    assert ElementTree.parse(xml).getroot().attrib["tests"] == str(len(cells))
-    assert "**1** not as claimed" in summary.read_text("utf-8")
+    page = output.read_text("utf-8")
+    assert set(unpack(page)["cells"]) == set(summary.observations)
+    assert "at" in drawn(page, CLOSED)[-1]
+    assert ElementTree.parse(xml).getroot().attrib["tests"] == str(len(summary.observations))
+    assert "**1** not as claimed" in text.read_text("utf-8")
 
 
 def test_of_a_cell_in_two_folders_the_later_counts_with_its_evidence(tmp_path: Path) -> None:
     write_results(tmp_path / "old", {CLOSED: observation(CLOSED, "hang")}, {CLOSED: timeline()})
     write_results(tmp_path / "new", {CLOSED: observation(CLOSED, "works")}, {})
-    material = load([tmp_path / "old", tmp_path / "new"])
-    assert material.observations[CLOSED]["outcome"] == "works"
-    assert material.evidence == {}
+    summary = merge([tmp_path / "old", tmp_path / "new"])
+    assert summary.observations[CLOSED].outcome == "works"
+    assert summary.evidence == {}
 
 
 def test_not_applicable_replaces_nothing_that_was_observed(tmp_path: Path) -> None:
     write_results(tmp_path / "one", {CLOSED: observation(CLOSED, "hang")}, {CLOSED: timeline()})
     write_results(tmp_path / "two", {CLOSED: observation(CLOSED, "not applicable")}, {})
-    material = load([tmp_path / "one", tmp_path / "two"])
-    assert material.observations[CLOSED]["outcome"] == "hang"
-    assert list(material.evidence) == [CLOSED]
+    summary = merge([tmp_path / "one", tmp_path / "two"])
+    assert summary.observations[CLOSED].outcome == "hang"
+    assert list(summary.evidence) == [CLOSED]
 
 
 def test_a_folder_without_results_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -413,11 +425,11 @@ def test_a_folder_without_results_is_one_line(tmp_path: Path, capsys: pytest.Cap
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MatrixError, match="cannot be written"):
-        write_report(few(), {}, {}, {}, tmp_path / "file" / "matrix.html")
+        write_report(few(), {}, tmp_path / "file" / "matrix.html")
 
 
 def test_a_summary_can_go_to_a_device(tmp_path: Path) -> None:
-    write_results(tmp_path / "results", few(), {})
+    write_results(tmp_path / "results", few().observations, {})
     output = ["--output", str(tmp_path / "m.html"), "--markdown", "/dev/null"]
     assert main(["report", str(tmp_path / "results"), *output]) == 0
     assert Path("/dev/null").is_char_device()
@@ -428,7 +440,10 @@ def test_where_the_report_cannot_be_by_default_a_run_goes_on_without(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(command, "REPORT", tmp_path / "file" / "matrix.html")
-    command.publish(report(), command.Outputs(html=command.REPORT))
+    summary = report()
+    summary.outputs = Outputs(html=str(command.REPORT))
+    command.publish(summary)
     assert re.fullmatch(r"matrix: no report to look at: .*; name another file with --report\n", capsys.readouterr().err)
+    summary.outputs = Outputs(html=str(tmp_path / "file" / "other.html"))
     with pytest.raises(MatrixError, match="cannot be written"):
-        command.publish(report(), command.Outputs(html=tmp_path / "file" / "other.html"))
+        command.publish(summary)

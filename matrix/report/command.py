@@ -85,7 +85,10 @@ def merge(folders: Iterable[Path]) -> Summary:
     whole = Summary()
     where: dict[str, Path] = {}
     for folder in folders:
-        for key, seen in results.read_folder(folder).items():
+        found = results.read_folder(folder)
+        if not found:
+            raise MatrixError(f"{folder}: no results there; nox -s matrix -- --output {folder} writes some")
+        for key, seen in found.items():
             if seen.applies or key not in whole.observations:
                 whole.observations[key] = seen
                 where[key] = folder

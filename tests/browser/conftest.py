@@ -53,8 +53,5 @@ def browser() -> Iterator[Browser]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a report on a few cells, in a file."""
     path: Path = tmp_path_factory.mktemp("report") / "matrix.html"
-    reasons = {"goodbye": {"sentence": "`close()` says goodbye.", "mover": "you", "link": "https://example.org/why"}}
-    cells = reports.few()
-    cells[reports.CLOSED]["reason"] = "goodbye"
-    write_report(cells, {reports.CLOSED: reports.timeline()}, reasons, {}, path)
+    write_report(reports.few(), reports.REASONS, path)
     return path.as_uri()

@@ -106,7 +106,8 @@ def test_a_click_opens_a_cell_and_escape_closes_it(visit: Open) -> None:
     dialog = page.get_by_role("dialog", name="closed_in_child")
     expect(dialog).to_contain_text("The parent got an exception.")
     expect(dialog).to_contain_text("parent error: as claimed")
-    expect(dialog).to_contain_text("close() says goodbye.")
+    expect(dialog).to_contain_text("close() ends the session")
+    expect(dialog).to_contain_text("Fix inyour application")
     expect(dialog.get_by_role("link", name="example.org/why")).to_have_attribute("href", "https://example.org/why")
     assert page.url.endswith(f"#cell={CLOSED}")
     page.keyboard.press("Escape")
@@ -160,7 +161,7 @@ def test_the_timeline_is_drawn(visit: Open) -> None:
     expect(diagram.locator(".head text")).to_have_text(["parent", "child 1", "session A", "session B", "server"])
     for text in ("COM_QUIT", "FIN", "shows no session", "look up 1: order 1, session A"):
         expect(diagram.locator(".body text", has_text=text).first).to_be_visible()
-    expect(diagram.locator(".body text", has_text="cannot be told").first).to_be_visible()
+    expect(diagram.locator(".body text", has_text="unknown: parent or child 1").first).to_be_visible()
     expect(diagram.locator(".unknown")).to_have_count(2)
     expect(diagram.locator(".body text.bad", has_text="look up 2: raised")).to_be_visible()
     page.get_by_text("The same as a table").click()
