@@ -1,4 +1,4 @@
-"""Attribution proven right: what evidence says a process sent, the system saw that process send."""
+"""Attribution is right: what evidence says a process sent, strace saw that process send."""
 
 from __future__ import annotations
 
@@ -6,49 +6,45 @@ import collections
 import concurrent.futures
 import contextlib
 import functools
-import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from matrix.records.transcript import parse
 
 from matrix import catalogue, servers
-from matrix.catalogue import Cell
-from matrix.process.execute import execute
+from matrix.process.execute import Process, start
 from matrix.process.watchdog import Watchdog
 from matrix.records.reading import ROOT
 from matrix.records.wire import Connection
-from matrix.run import cell
+from matrix.run.cell import Subject, Surroundings, clean_environ, run_cell
+from matrix.run.environment import environment
+from matrix.run.tap import Tap
 from matrix.servers import Server
 from matrix.wire.attribution import Attribution, attribute, is_socket, undelivered
 from matrix.wire.processes import processes
-from matrix.wire.relay import Relay
 
-#: A cell for each way of sending and of leaving, on every driver; few, for the tracing is slow.
-CELLS = [
-    "bare/closed_in_child/{driver}/{server}/tcp",
-    "bare/shared_at_once/{driver}/{server}/tcp",
-    "bare/exited_child/{driver}/{server}/tcp",
-    "bare/committed_in_child/{driver}/{server}/tls",
-    "bare/dropped_in_child/{driver}/{server}/unix",
-    "bare/reconnected_in_parent/{driver}/{server}/tcp",
-    "bare/closed_before_fork/{driver}/{server}/tcp",
-    "sqlalchemy/shared_in_turn/{driver}/{server}/tls",
-]
-#: The modules whose presence says that a driver is installed.
-DRIVERS = {"mysqlclient": "MySQLdb", "pymysql": "pymysql", "psycopg": "psycopg"}
-KEYS = [
-    key.format(driver=driver, server="postgresql" if driver == "psycopg" else "mariadb")
-    for key in CELLS
-    for driver in DRIVERS
-] + ["bare/pool_closed_in_child/psycopg/postgresql/tcp", "bare/killed_in_child/psycopg/postgresql/tcp"]
+#: A cell for each way of sending and of exiting, on every driver; few, because tracing is slow.
+CELLS = catalogue.select(
+    [
+        "bare/closed_in_child/*/*/tcp",
+        "bare/shared_at_once/*/*/tcp",
+        "bare/exited_child/*/*/tcp",
+        "bare/committed_in_child/*/*/tls",
+        "bare/dropped_in_child/*/*/unix",
+        "bare/reconnected_in_parent/*/*/tcp",
+        "bare/closed_before_fork/*/*/tcp",
+        "bare/pool_closed_in_child/*/*/tcp",
+        "bare/killed_in_child/*/*/tcp",
+        "sqlalchemy/shared_in_turn/*/*/tls",
+    ],
+    catalogue.cells(),
+)
 CALLS = "connect,sendto,write,sendmsg,writev,shutdown,close,dup,dup2,dup3,fcntl,clone,clone3,fork,vfork"
 _CALL = re.compile(r"(?P<pid>\d+) +(?P<at>\d+\.\d+) (?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+).*")
 _EXIT = re.compile(r"(?P<pid>\d+) +(?P<at>\d+\.\d+) \+\+\+ (?:exited with|killed by) .*")
@@ -63,14 +59,9 @@ def obstacle() -> str | None:
     return None if probe.returncode == 0 else f"tracing is not permitted here: {probe.stderr.strip().splitlines()[-1]}"
 
 
-def needs(module: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed here; nox -s tests installs it")
-
-
 @dataclass
 class Socket:
-    """What the system saw of one connection: who wrote how many bytes, in order, who let go of it last, or shut it."""
+    """What strace saw of one connection: who wrote how many bytes, in order, who closed it last, or shut it down."""
 
     opener: int
     writes: list[tuple[int, int]] = field(default_factory=list)
@@ -79,7 +70,7 @@ class Socket:
     shut: int = 0
     port: int = 0
 
-    def let_go(self, pid: int, descriptor: str) -> None:
+    def close(self, pid: int, descriptor: str) -> None:
         if (pid, descriptor) in self.holders:
             self.holders.discard((pid, descriptor))
             self.last = pid
@@ -94,17 +85,17 @@ class Socket:
         return found
 
 
-def trace(text: str, listening: str) -> list[Socket]:
-    """Follow descriptors through fork, dup2 and close; return the sockets that were connected to an address."""
+def trace(text: str, folder: Path) -> list[Socket]:
+    """Follow descriptors through fork, dup2 and close; return the sockets connected over TCP or in a folder."""
     held: dict[int, dict[str, Socket]] = collections.defaultdict(dict)
     leaders: dict[int, int] = {}
     found: list[Socket] = []
     for line in resumed(text):
         if match := _EXIT.fullmatch(line):
-            # The end of a thread lets go of nothing.
+            # The end of a thread closes nothing.
             pid = int(match["pid"])
             for descriptor, socket in held.pop(pid, {}).items():
-                socket.let_go(pid, descriptor)
+                socket.close(pid, descriptor)
             continue
         match = _CALL.fullmatch(line)
         if match is None:
@@ -122,14 +113,14 @@ def trace(text: str, listening: str) -> list[Socket]:
                 held[result] = dict(held[pid])
                 for descriptor, socket in held[pid].items():
                     socket.holders.add((result, descriptor))
-        elif name == "connect" and listening in rest:
+        elif name == "connect" and ("sa_family=AF_INET," in rest or str(folder) in rest):
             socket = Socket(pid, holders={(pid, descriptor)})
             held[pid][descriptor] = socket
             found.append(socket)
         elif name in ("close", "dup2", "dup3"):
             target = numbers[name != "close"]
             if result >= 0 and (closed := held[pid].pop(target, None)):
-                closed.let_go(pid, target)
+                closed.close(pid, target)
         elif (
             name in ("dup", "fcntl") and result >= 0 and descriptor in held[pid] and (name == "dup" or "DUPFD" in rest)
         ):
@@ -191,72 +182,52 @@ class Traced:
 def traced() -> Iterator[dict[str, Traced]]:
     if why := obstacle():
         pytest.skip(why)
-    found: dict[str, Traced] = {}
-    cells = {cell.id: cell for cell in catalogue.cells()}
-    wanted = [cells[key] for key in KEYS if importlib.util.find_spec(DRIVERS[cells[key].driver])]
+    drivers, stacks, installed = catalogue.drivers(), catalogue.stacks(), environment(Path(sys.executable))
+    wanted = [cell for cell in CELLS if installed.has(drivers[cell.driver])]
     with contextlib.ExitStack() as stack:
         watchdog = stack.enter_context(Watchdog())
-        running = stack.enter_context(servers.running(["mariadb", "postgresql"], watchdog=watchdog))
-        relay = stack.enter_context(Relay())
+        running = stack.enter_context(servers.running(sorted({cell.server for cell in wanted}), watchdog=watchdog))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fc-", dir="/tmp")))
+        tap = stack.enter_context(Tap(folder))
+        environ = clean_environ(watchdog.environ())
+        around = Surroundings(deadline=20, groups=watchdog, environ=environ, folder=folder, root=ROOT, tap=tap)
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(2))
-        futures = {
-            each.id: pool.submit(run, each, server, f"matrix_strace_{number}", watchdog, relay, folder)
-            for number, each in enumerate(wanted)
-            if isinstance(server := running[each.server], Server)
-        }
-        found |= {key: future.result() for key, future in futures.items()}
-        yield found
+        futures = {}
+        for number, cell in enumerate(wanted):
+            if isinstance(server := running[cell.server], Server):
+                subject = Subject(cell, drivers[cell.driver], stacks[cell.stack], installed, server)
+                futures[cell.id] = pool.submit(run, subject, around, f"matrix_strace_{number}")
+        yield {key: future.result() for key, future in futures.items()}
 
 
-def run(each: Cell, server: Server, database: str, watchdog: Watchdog, relay: Relay, folder: Path) -> Traced:
-    with contextlib.closing(servers.observer(server)) as observer:
-        observer.create_database(database)
-        try:
-            return run_in(database, each, server, watchdog, relay, folder)
-        finally:
-            observer.drop_database(database)
+def run(subject: Subject, around: Surroundings, database: str) -> Traced:
+    """Run a cell under strace."""
+    output = around.folder / f"{database}.txt"
+    strace = ["strace", "-f", "-yy", "-ttt", "-x", "-s", "64", "-e", f"trace={CALLS}", "-e", "signal=none"]
+
+    def start_traced(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Process:
+        return start([*strace, "-o", str(output), *command], env, cwd)
+
+    with contextlib.closing(servers.observer(subject.server)) as observer:
+        found = run_cell(subject, around, observer, database=database, start=start_traced).run
+    users = [{step.who for step in found.steps if step.session == c.session is not None} for c in found.connections]
+    attributions = attribute(found.connections, processes(found.steps), users)
+    sockets = trace(output.read_text(errors="replace"), around.folder)
+    names = {step.pid: step.who for step in found.steps}
+    return Traced(found.connections, attributions, in_order(sockets, found.connections), names)
 
 
-def run_in(database: str, each: Cell, server: Server, watchdog: Watchdog, relay: Relay, folder: Path) -> Traced:
-    listener = cell._listen(relay, server, each.transport, folder)
-    address = cell._through(server, listener)
-    output = folder / f"{database}.txt"
-    ours = ["strace", "-f", "-yy", "-ttt", "-x", "-s", "64", "-e", f"trace={CALLS}", "-e", "signal=none"]
-    driver = catalogue.drivers()[each.driver]
-    url = driver.url(each.stack, each.transport, address, database)
-    execution = execute(
-        [*ours, "-o", str(output), sys.executable, "-m", catalogue.module(each)],
-        env=cell.clean_environ(watchdog.environ()) | {"DATABASE_URL": url},
-        cwd=ROOT,
-        deadline=20,
-        groups=watchdog,
-        mark=database,
-    )
-    connections = relay.close(listener, settle=2, drop=True)
-    lines, other = parse(execution.output)
-    assert lines, f"{each.id}: {execution.errors} {other}"
-    steps = [cell._step(line, connections[0].opened_at) for line in lines]
-    known = processes(steps)
-    users = [{step.who for step in steps if step.session == c.session is not None} for c in connections]
-    listening = f"htons({listener.port})" if listener.socket is None else str(listener.socket)
-    sockets = trace(output.read_text(errors="replace"), listening)
-    names = {step.pid: step.who for step in steps}
-    return Traced(connections, attribute(connections, known, users), in_order(sockets, connections), names)
-
-
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [cell.id for cell in CELLS])
 def test_every_attributed_message_was_written_by_the_process_that_evidence_names(
     key: str, traced: dict[str, Traced]
 ) -> None:
-    needs(DRIVERS[key.split("/")[2]])
     if key not in traced:
-        pytest.skip("its server cannot be had here")
-    told = traced[key]
-    proven = 0
-    for connection, attribution, socket in zip(told.connections, told.attributions, told.sockets, strict=True):
+        pytest.skip("its driver or its server is not available here")
+    found = traced[key]
+    checked = 0
+    for connection, attribution, socket in zip(found.connections, found.attributions, found.sockets, strict=True):
         if attribution.opener.who:
-            assert told.names[socket.opener] == attribution.opener.who
+            assert found.names[socket.opener] == attribution.opener.who
         position = 0
         for index, event in enumerate(connection.events):
             if event.sender != "client":
@@ -266,21 +237,21 @@ def test_every_attributed_message_was_written_by_the_process_that_evidence_names
             if sender is None or sender.who is None or undelivered(event):
                 continue
             if not is_socket(event):
-                writers = {told.names.get(pid, str(pid)) for pid in socket.writer(begin, position)}
-                assert writers == {sender.who}, f"{event} of {replace(connection, events=[])}: {sender.how}"
-                proven += 1
+                writers = {found.names.get(pid, str(pid)) for pid in socket.writer(begin, position)}
+                assert writers == {sender.who}, f"{event} of session {connection.session}: {sender.how}"
+                checked += 1
             elif event.kind == "fin":
-                assert told.names.get(socket.shut or socket.last) == sender.who, f"{event}: {sender.how}"
+                assert found.names.get(socket.shut or socket.last) == sender.who, f"{event}: {sender.how}"
         # What is written after the server has closed the connection may be lost, and nothing else.
         assert position <= sum(length for _, length in socket.writes)
-    assert proven >= 3
+    assert checked >= 3
 
 
-def test_most_of_what_was_sent_can_be_attributed(traced: dict[str, Traced]) -> None:
+def test_most_of_what_was_sent_is_attributed(traced: dict[str, Traced]) -> None:
     senders = [
         sender.who is not None
-        for told in traced.values()
-        for attribution in told.attributions
+        for found in traced.values()
+        for attribution in found.attributions
         for sender in attribution.senders.values()
     ]
     assert sum(senders) > 0.8 * len(senders)
