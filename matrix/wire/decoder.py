@@ -49,7 +49,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self.session: int | None = None
-        """The server's id of the session, once it has said so in clear."""
+        """The server's id of the session, once it was sent in the clear."""
         self.tls = False
         """A TLS record came from the client."""
         self.opaque_from: float | None = None

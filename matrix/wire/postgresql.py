@@ -103,12 +103,12 @@ class PostgreSQLDecoder(Decoder):
         self.server = Lane("server", self._read_message, _message_framer(_SERVER_TYPES))
         self._started = False
         self._ready = 0  # ReadyForQuery seen
-        self._asked = 0  # Query and Sync seen
-        self._asking = False  # part of an exchange was sent, but not its Sync
+        self._queries = 0  # Query and Sync messages seen
+        self._in_query = False  # part of an exchange was sent, but not its Sync
         self._password_message = "password message"
         self._first_column: tuple[int, int] = (0, 0)  # object id of its type, format code
         self._copy_takes_syncs = False
-        self._last_ask = ""
+        self._ended_with = ""
 
     # Before the first message
 
@@ -205,12 +205,12 @@ class PostgreSQLDecoder(Decoder):
 
     def _exchange(self, lane: Lane, name: str) -> int | None:
         if lane is self.server:
-            # What the server says unasked belongs to no exchange.
-            return self._ready if self._ready <= self._asked + self._asking else None
+            # What the server sends unasked belongs to no exchange.
+            return self._ready if self._ready <= self._queries + self._in_query else None
         if name.startswith("Copy"):
-            # The statement that it belongs to has been asked already.
-            return self._asked + self._asking
-        return self._asked + 1 if self._ready or self._asked or self._asking else 0
+            # The statement that it belongs to has been sent already.
+            return self._queries + self._in_query
+        return self._queries + 1 if self._ready or self._queries or self._in_query else 0
 
     def _from_client(self, frame: Frame) -> None:
         kind = chr(frame.header[0])
@@ -225,16 +225,16 @@ class PostgreSQLDecoder(Decoder):
             self._copy_takes_syncs = False
             opens = False
         if opens:
-            self._asking = True
+            self._in_query = True
         event = self._send(self.client, frame, name, size)
         if reader := _CLIENT_READERS.get(kind):
             reader(frame.body, event)
         elif name == "SASLInitialResponse":
             event.mechanism = value_text(frame.body.partition(b"\0")[0])
         if opens and kind in "QSF":
-            self._asking = False
-            self._asked += 1
-            self._last_ask = kind
+            self._in_query = False
+            self._queries += 1
+            self._ended_with = kind
 
     def _from_server(self, frame: Frame) -> None:
         kind = chr(frame.header[0])
@@ -256,7 +256,7 @@ class PostgreSQLDecoder(Decoder):
         elif kind == "T":
             self._row_description(frame.body, event)
         elif kind == "G":
-            self._copy_takes_syncs = self._last_ask == "S" and not self._asking
+            self._copy_takes_syncs = self._ended_with == "S" and not self._in_query
         elif reader := _SERVER_READERS.get(kind):
             reader(frame.body, event)
         if kind == "Z":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from matrix.records.steps import HOLDING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from matrix.records.steps import Step
     from matrix.records.wire import Connection
@@ -222,9 +222,9 @@ def _set_gone(children: Sequence[Process], parent: Process) -> None:
             waited = 0
 
 
-def _find_disturbed(everybody: Iterable[Process]) -> None:
+def _find_disturbed(known: Collection[Process]) -> None:
     """Mark the steps during which another process ran a query."""
-    querying = [(process, span) for process in everybody for span in process.spans if span.action in QUERYING]
+    querying = [(process, span) for process in known for span in process.spans if span.action in QUERYING]
     querying.sort(key=lambda each: each[1].begin)
     for index, (process, span) in enumerate(querying):
         for other, later in querying[index + 1 :]:
@@ -234,16 +234,15 @@ def _find_disturbed(everybody: Iterable[Process]) -> None:
                 span.disturbed = later.disturbed = True
 
 
-def _wait_for_relay(everybody: Iterable[Process]) -> None:
+def _wait_for_relay(known: Collection[Process]) -> None:
     """Set by when the relay had seen what was sent before a moment.
 
     That is `SLACK` later, or when a query that was sent after that moment had its result: one loop serves all
     connections, and has seen what came before the query by the time it passes on the reply.
     """
-    everybody = list(everybody)
     answered = [
         (span.begin, span.end)
-        for process in everybody
+        for process in known
         for span in process.spans
         if span.action == "look up" and span.answered
     ]
@@ -251,7 +250,7 @@ def _wait_for_relay(everybody: Iterable[Process]) -> None:
     def seen(at: float) -> float:
         return min([at + SLACK, *(end for begin, end in answered if begin >= at)])
 
-    for process in everybody:
+    for process in known:
         process.seen = seen(process.gone)
         for span in process.spans:
             span.seen = seen(span.end)

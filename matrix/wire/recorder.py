@@ -24,7 +24,7 @@ DECODERS: dict[str, type[Decoder]] = {
 
 FIRST_EVENTS = 4900
 LAST_EVENTS = 100
-"""Events kept from the beginning of a connection, and from its end, where the goodbye is."""
+"""Events kept from the beginning of a connection, and from its end, where the termination message is."""
 
 
 class Recorder:
