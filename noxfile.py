@@ -49,12 +49,12 @@ def run(session: nox.Session, environment: str, *arguments: str, log: bool = Tru
 
 
 def drivers(session: nox.Session) -> list[str]:
-    """Return the options that tell the harness of each driver's environment."""
+    """Return `DRIVER=PATH` for each driver, the Python of its environment."""
     try:
         pythons = environments(session, *DRIVERS)
     except nox.command.CommandFailed as error:
         sys.exit(error.return_code or 2)
-    return [f"--python={driver}={python}" for driver, python in zip(DRIVERS, pythons, strict=True)]
+    return [f"{driver}={python}" for driver, python in zip(DRIVERS, pythons, strict=True)]
 
 
 @nox.session
@@ -104,7 +104,7 @@ def table(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; after `--`, pytest's own arguments."""
-    session.env["MATRIX_PYTHONS"] = " ".join(drivers(session))
+    session.env["MATRIX_PYTHON"] = os.pathsep.join(drivers(session))
     # A file's tests share servers and runs, so they stay together in one worker.
     run(session, "tests", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
@@ -156,7 +156,8 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure what the harness and the relay add to the bare examples; after `--`, e.g. `--only 'bare/*'`."""
-    run(session, "harness", "-m", "matrix.run.bench", *drivers(session), *session.posargs)
+    pythons = [f"--python={one}" for one in drivers(session)]
+    run(session, "harness", "-m", "matrix.run.bench", *pythons, *session.posargs)
 
 
 @nox.session(default=False)
@@ -174,7 +175,8 @@ def report(session: nox.Session) -> None:
 @nox.session(default=False)
 def relay(session: nox.Session) -> None:
     """Check that cells have the same outcomes with the relay and without it; after `--`, e.g. `--only 'bare/*'`."""
-    run(session, "harness", "-m", "matrix.run.relay_check", *drivers(session), *session.posargs)
+    pythons = [f"--python={one}" for one in drivers(session)]
+    run(session, "harness", "-m", "matrix.run.relay_check", *pythons, *session.posargs)
 
 
 @nox.session(default=False)

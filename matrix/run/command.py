@@ -16,7 +16,7 @@ from matrix.records import results
 from matrix.records.summary import Summary, read_summary, write_summary
 from matrix.report import command as reporting
 from matrix.report import show, table
-from matrix.run.environment import environment
+from matrix.run.environment import environment, interpreter
 from matrix.run.options import DEADLINE, Options
 from matrix.run.runner import run
 from matrix.servers import names as server_names
@@ -145,7 +145,7 @@ def drivers_of(options: argparse.Namespace) -> tuple[str, ...]:
         or (
             name
             for name, driver in known.items()
-            if environment(interpreters.get(name, Path(sys.executable))).has(driver)
+            if environment(interpreters.get(name) or interpreter(name)).has(driver)
         )
     )
     if not chosen:

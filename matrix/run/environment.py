@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,10 @@ from matrix.errors import MatrixError
 
 if TYPE_CHECKING:
     from matrix.catalogue import Driver
+
+#: Names the interpreters of drivers' environments, as `DRIVER=PATH`, separated as in PATH. The session of the tests sets
+#: it, because its own environment holds no driver under test.
+VARIABLE = "MATRIX_PYTHON"
 
 #: Prints what there is to know, as JSON; it is run by another interpreter, where nothing of ours is installed.
 _QUESTIONS = """
@@ -55,6 +61,12 @@ def environment(interpreter: Path) -> Environment:
     except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError):
         raise MatrixError(f"--python {interpreter}: not a Python that runs") from None
     return msgspec.structs.replace(found, interpreter=interpreter)
+
+
+def interpreter(driver: str) -> Path:
+    """Return the interpreter that runs a driver's examples unless an option says otherwise: this one if none is set."""
+    named = (text.partition("=") for text in os.environ.get(VARIABLE, "").split(os.pathsep))
+    return next((Path(path) for name, _, path in named if name == driver), Path(sys.executable))
 
 
 def normalised(distribution: str) -> str:

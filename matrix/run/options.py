@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.records.reading import ROOT
 from matrix.records.results import RESULTS
+from matrix.run.environment import interpreter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Seconds of silence after which a program counts as hanging.
 DEADLINE = 5.0
@@ -20,7 +23,7 @@ REPEAT_RACE, REPEAT = 5, 1
 class Options:
     """What was asked for; see the command line for each.
 
-    `pythons` names the interpreter that runs a driver's examples; a driver that is not in it is run by this one.
+    `pythons` names the interpreter that runs a driver's examples; for others see `interpreter`.
     `root` is the repository that holds drivers and examples.
     """
 
@@ -39,7 +42,7 @@ class Options:
 
     def python(self, driver: str) -> Path:
         """Return the interpreter that runs a driver's examples."""
-        return self.pythons.get(driver, Path(sys.executable))
+        return self.pythons.get(driver) or interpreter(driver)
 
 
 def cores() -> int:
