@@ -17,8 +17,8 @@ from matrix.errors import MatrixError
 if TYPE_CHECKING:
     from matrix.catalogue import Driver
 
-#: Names the interpreters of drivers' environments, as `DRIVER=PATH`, separated as in PATH. The session of the tests sets
-#: it, because its own environment holds no driver under test.
+#: Names the interpreters of drivers' environments, as `DRIVER=PATH`, separated as in PATH. The session of the tests
+#: sets it, because its own environment holds no driver under test.
 VARIABLE = "MATRIX_PYTHON"
 
 #: Prints what there is to know, as JSON; it is run by another interpreter, where nothing of ours is installed.
