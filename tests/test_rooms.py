@@ -18,12 +18,13 @@ ROOMS = [
     ["pages"],
     ["report"],
     ["catalogue"],
-    ["process"],
     ["servers"],
     ["provision"],
+    ["process"],
     ["wire"],
     ["records"],
-    ["errors", "files"],
+    ["files"],
+    ["errors"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 MODULES = sorted((ROOT / "matrix").rglob("*.py"))

@@ -5,6 +5,7 @@ import time
 
 from report import report
 
+print("begun", flush=True)
 report("prepare", result="done", text="tcp")
 report("look up", 1)
 os.fork()
