@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from matrix import catalogue
 from matrix.catalogue import ROOT, STACKS, cells, drivers, examples
 from matrix.catalogue.claims import claims, reasons
 from matrix.records import results
+from matrix.records.evidence import Evidence
 
 #: Bytes of results that the repository may hold, with all the drivers there are.
 LIMIT = 3_000_000
@@ -69,12 +72,17 @@ def test_no_results_are_left_of_a_driver_that_is_gone() -> None:
 @pytest.mark.parametrize("driver", drivers())
 def test_results_are_written_as_this_version_writes_them(driver: str, tmp_path: Path) -> None:
     observed = results.read(results.RESULTS / f"{driver}.json")
+    committed = [path.relative_to(results.RESULTS) for path in results.RESULTS.glob(f"{driver}/**/*.json")]
+    for path in (Path(f"{driver}.json"), *committed):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(results.RESULTS / path, tmp_path / path)
+    some = next(iter(observed.values()))
+    extra = replace(some, cell=replace(some.cell, example="extra"))
+    results.write(tmp_path, driver, [extra], {extra.id: Evidence()})
     evidence = {key: found for key in observed if (found := results.read_evidence(results.RESULTS, key))}
-    results.write(tmp_path, driver, observed.values(), evidence)
-    written = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.json")}
-    folder = results.RESULTS
-    committed = [folder / f"{driver}.json", *folder.glob(f"{driver}/**/*.json")]
-    assert written == {path.relative_to(folder): path.read_bytes() for path in committed}
+    results.write(tmp_path, driver, [], evidence, current=observed)
+    for path in tmp_path.rglob("*.json"):
+        assert path.read_bytes() == (results.RESULTS / path.relative_to(tmp_path)).read_bytes()
 
 
 def test_results_stay_small_enough_to_clone() -> None:

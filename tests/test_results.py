@@ -272,6 +272,21 @@ def test_what_a_killed_writer_left_is_removed_at_the_next_write(tmp_path: Path) 
     assert all(path.exists() for path in others)
 
 
+def test_other_versions_of_one_cell_change_the_record_of_that_cell_alone(tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    others = [observation(replace(TCP, example=name)) for name in ("opened", "zapped")]
+    results.write(tmp_path, "some", [observation(), *others])
+    before = path.read_text().splitlines()
+    results.write(tmp_path, "some", [observation(versions={"driver": "some 2"})])
+    after = path.read_text().splitlines()
+    assert [line for line in before if "opened" in line or "zapped" in line] == [
+        line for line in after if "opened" in line or "zapped" in line
+    ]
+    assert results.read(path)[TCP.id].versions == {"driver": "some 2"}
+    results.write(tmp_path, "some", [replace(each, versions={"driver": "some 2"}) for each in others])
+    assert path.read_text().splitlines() == [line.replace("some 1", "some 2") for line in before]
+
+
 def test_a_long_run_keeps_what_matters() -> None:
     steps = [
         Step(who="parent", action="look up", about=number, result="order", order=number, session="A")

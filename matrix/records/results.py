@@ -9,7 +9,7 @@ alike, and what counts is what each process did, in its order. A step that ends 
 from __future__ import annotations
 
 import os
-from itertools import count, groupby, pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -83,8 +83,10 @@ def read(path: Path) -> dict[str, Observation]:
     Raises MatrixError, with file and key, if it is not what this version writes.
     """
     file = _read(path, _File)
-    if file is None:
-        return {}
+    return _observations(path, file) if file else {}
+
+
+def _observations(path: Path, file: _File) -> dict[str, Observation]:
     found = {}
     for index, record in enumerate(file.observations):
         stack, example, server = record.cell.split("/")
@@ -149,13 +151,14 @@ def write(
     path = folder / f"{driver}.json"
     with locked(folder):
         remove_leftovers(path)
-        old = read(path)
+        file = _read(path, _File)
+        old = _observations(path, file) if file else {}
         new = {each.id: keep_if_same(old.get(each.id), each) for each in observations}
         changed = {key for key, each in new.items() if each is not old.get(key)}
         whole = {key: each for key, each in (old | new).items() if current is None or key in {*current, *new}}
         files = _evidence_files(folder, evidence or {}, changed | (old.keys() - whole.keys()), whole, keep_evidence)
         if changed or whole.keys() != old.keys():
-            write_text(path, _file(driver, whole.values()))
+            write_text(path, _file(driver, whole.values(), file.versions if file else {}))
         for place, text in files.items():
             remove_leftovers(place)
             if text is None:
@@ -227,18 +230,23 @@ def _facts(observation: Observation) -> Observation:
     )
 
 
-def _file(driver: str, observations: Iterable[Observation]) -> str:
-    """Return the text of a file of observations: records in the order of their cells, and a line for each step."""
-    versions: dict[str, dict[str, str]] = {}
+def _file(driver: str, observations: Iterable[Observation], known: Mapping[str, dict[str, str]]) -> str:
+    """Return the text of a file: records in the order of their cells, and a line for each step.
+
+    `known` are sets of versions that have a name, which changes as little as possible.
+    """
+    ordered = sorted(observations, key=_order)
+    sets = _version_sets(ordered, known)
     records = []
-    for place, group in groupby(sorted(observations, key=_order), key=_place):
+    for place, group in groupby(ordered, key=_place):
+        own = [name for name in sets if name.partition(" ")[0] == f"{place[0]}/{place[2]}"]
         for transports, each in _shared(group):
             record = _Record(
                 cell="/".join(place),
                 transports=transports,
                 outcome=each.outcome,
                 seen=dict(sorted(each.seen.items())),
-                versions=_version_set(each.versions, f"{place[0]}/{place[2]}", versions),
+                versions=next(name for name in own if sets[name] == each.versions),
                 parent=each.parent,
                 children=each.children,
                 server=each.server,
@@ -248,9 +256,9 @@ def _file(driver: str, observations: Iterable[Observation]) -> str:
             )
             steps = ",\n".join(map(_json, _pack(each.steps)))
             records.append(_json(record)[:-1] + (f',"steps":[\n{steps}]}}' if steps else "}"))
-    sets = ",\n".join(f"{_json(name)}:{_json(each)}" for name, each in sorted(versions.items()))
+    versions = ",\n".join(f"{_json(name)}:{_json(each)}" for name, each in sets.items())
     head = f'"format":{FORMAT},"driver":{_json(driver)}'
-    return "".join(["{", head, ',\n"versions":{\n', sets, '},\n"observations":[\n', ",\n".join(records), "]}\n"])
+    return "".join(["{", head, ',\n"versions":{\n', versions, '},\n"observations":[\n', ",\n".join(records), "]}\n"])
 
 
 def _place(observation: Observation) -> tuple[str, str, str]:
@@ -282,13 +290,23 @@ def _shared(observations: Iterable[Observation]) -> list[tuple[list[Transport], 
     return [(transports, general) for _, transports, general in groups]
 
 
-def _version_set(versions: dict[str, str], name: str, known: dict[str, dict[str, str]]) -> str:
-    """Return the name that the file has for these versions: `name`, with a number if others are called so."""
-    for number in count(1):
-        key = name if number == 1 else f"{name} {number}"
-        if known.setdefault(key, versions) == versions:
-            return key
-    raise AssertionError
+def _version_sets(
+    observations: Iterable[Observation], known: Mapping[str, dict[str, str]]
+) -> dict[str, dict[str, str]]:
+    """Return each set of versions once, by stack and server, with a number if several are in use; known ones first."""
+    order = list(known.values())
+    sets: dict[str, list[dict[str, str]]] = {}
+    for each in observations:
+        same = sets.setdefault(f"{each.cell.stack}/{each.cell.server}", [])
+        if each.versions not in same:
+            same.append(each.versions)
+    for same in sets.values():
+        same.sort(key=lambda versions: order.index(versions) if versions in order else len(order))
+    return {
+        f"{name} {number}" if number > 1 else name: versions
+        for name, same in sorted(sets.items())
+        for number, versions in enumerate(same, 1)
+    }
 
 
 class _Packed(Step, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag=False):
