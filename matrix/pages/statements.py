@@ -76,8 +76,8 @@ def fill(facts: Facts, text: str, results: Mapping[str, Result]) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
-    *most, last = words
+    """Return words as a sentence lists them: `a`, `a and b`, `a, b and c`; `none` if there are none."""
+    *most, last = list(words) or ["none"]
     return f"{', '.join(most)} and {last}" if most else last
 
 
