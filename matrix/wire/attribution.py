@@ -157,6 +157,8 @@ class _Wire:
         self._known = known
         self._users = users & known.keys()
         self._result = Attribution(Sender(None, "unknown"), first_event(connection))
+        # Pools that open connections in threads of their own are known for PostgreSQL only; MySQL has the greeting.
+        self._may_be_pooled = all(event.name != "greeting" for event in connection.events[:3])
         self._inherited_from = self._first_fork()
         self._holds_results = any(
             span.action == "hold answers" and span.under_way(connection.opened_at)
@@ -186,7 +188,8 @@ class _Wire:
         named = self._connection.client_pid is not None
         openers = self._openers if named else self._openers - waiting.keys() or self._openers
         if len(openers) != 1:
-            self._result.opener = Sender(None, "a process that reported no step") if named else _one_of(openers)
+            several = _one_of(name for name in self._known if name in openers)
+            self._result.opener = Sender(None, "a process that reported no step") if named else several
             return
         (who,) = openers
         if named:
@@ -272,8 +275,8 @@ class _Wire:
         at = unit.at
         if self._fits(unit, [s for s in process.sending(at) if s.under_way(at)]) or process.starting(at):
             return True
-        pooled = process.name in self._openers and process.pool_from <= self._connection.opened_at
-        return pooled and at <= process.gone and not unit.terminates
+        own = process.name in self._openers and self._may_be_pooled
+        return own and process.pool_from <= self._connection.opened_at and at <= process.gone and not unit.terminates
 
     def _is_late(self, unit: _Unit, process: Process) -> bool:
         """Whether the relay may have seen a unit late that a process sent in a step, or when it exited."""
@@ -303,7 +306,9 @@ class _Wire:
         able = {
             name
             for name, process in self._known.items()
-            if process.sending(at) or process.starting(at) or process.pool_from <= at <= process.seen
+            if process.sending(at)
+            or process.starting(at)
+            or (self._may_be_pooled and process.pool_from <= at <= process.seen)
         }
         return able or {name for name, process in self._known.items() if process.idle(at)}
 
