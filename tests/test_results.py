@@ -287,20 +287,37 @@ def test_other_versions_of_one_cell_change_the_record_of_that_cell_alone(tmp_pat
     assert path.read_text().splitlines() == [line.replace("some 1", "some 2") for line in before]
 
 
-def test_a_long_run_keeps_what_matters() -> None:
-    steps = [
-        Step(who="parent", action="look up", about=number, result="order", order=number, session="A")
-        for number in range(1, 400)
+def reads(numbers: range, **changes: Any) -> list[Step]:
+    """Steps of a process that reads orders, each with its beginning."""
+    begun = [Step(who="parent", action="read", about=number) for number in numbers]
+    return [
+        each
+        for step in begun
+        for each in (step, replace(step, **{"result": "order", "order": step.about, "session": "A"} | changes))
     ]
-    steps[30] = replace(steps[30], order=7)
-    steps[350] = Step(who="child 1", action="look up", about=5, result="raised", error="x.Error", text="y")
+
+
+def test_a_long_run_keeps_what_matters() -> None:
+    wrong, raised = reads(range(20, 21), order=7), reads(range(150, 151), result="raised", order=None, error="x.Error")
+    steps = [*reads(range(20)), *wrong, *reads(range(21, 150)), *raised, *reads(range(151, 160))]
     short, omitted, after = results.shorten(steps)
-    assert len(short) + omitted == len(steps)
-    assert short[: after + 1] == steps[: after + 1]
-    assert short[after + 1 :] == steps[after + 1 + omitted :]
-    assert {steps[30], steps[350]} <= set(short)
-    assert len(short) < 100
+    assert [*short[: after + 1], *steps[after + 1 : after + 1 + omitted], *short[after + 1 :]] == steps
+    assert {*wrong, *raised} <= set(short)
     assert results.shorten(steps[:80]) == (steps[:80], 0, 0)
+
+
+@given(st.lists(st.sampled_from(["right", "wrong", "raised"]), min_size=50, max_size=200), st.integers(20, 60))
+def test_a_run_of_any_length_is_cut_to_the_limit_between_steps(kinds: list[str], limit: int) -> None:
+    changes: dict[str, dict[str, Any]] = {
+        "right": {},
+        "wrong": {"order": -1},
+        "raised": {"result": "raised", "order": None, "error": "x.Error"},
+    }
+    steps = [step for number, kind in enumerate(kinds) for step in reads(range(number, number + 1), **changes[kind])]
+    short, omitted, after = results.shorten(steps, limit)
+    assert limit <= len(short) <= limit + 2
+    assert [*short[: after + 1], *steps[after + 1 : after + 1 + omitted], *short[after + 1 :]] == steps
+    assert [step.name for step in short if step.result is None] == [step.name for step in short if step.result]
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

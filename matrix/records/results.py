@@ -9,7 +9,7 @@ alike, and what counts is what each process did, in its order. A step that ends 
 from __future__ import annotations
 
 import os
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -192,17 +192,20 @@ def keep_if_same(old: Observation | None, new: Observation) -> Observation:
 def shorten(steps: Sequence[Step], limit: int = 80) -> tuple[list[Step], int, int]:
     """Leave out the uneventful middle of a long run; return the other steps, how many went, and after which index.
 
-    Of more than `limit` steps, what goes is the longest stretch in which nothing is worth a look: no exception, no
-    read that got something else than its order, no process that died; five steps stay on either side of it.
+    Of more than `limit` steps one stretch goes, so that about `limit` are left: the one with the fewest exceptions,
+    deaths and wrong rows, and of several the most central. A step that begins on one side of it ends there too.
     """
-    if len(steps) <= limit:
+    length = len(steps) - limit
+    if length <= 0:
         return list(steps), 0, 0
-    events = [index for index, step in enumerate(steps) if step.result == "raised" or step.wrong or step.signal]
-    ends = [-1, *events, len(steps)]
-    before, after = max(pairwise(ends), key=lambda pair: pair[1] - pair[0])
-    first, last = before + 1 + _CONTEXT, after - _CONTEXT
-    if first >= last:
-        return list(steps), 0, 0
+    weights = [0, *accumulate(2 if step.result == "raised" or step.signal else step.wrong for step in steps)]
+    starts = range(_CONTEXT, limit - _CONTEXT + 1)
+    first = min(starts, key=lambda start: (weights[start + length] - weights[start], abs(start - limit / 2)))
+    last = first + length
+    if _beginning(steps[first]) == steps[first - 1]:
+        first += 1
+    if _beginning(steps[last]) == steps[last - 1]:
+        last -= 1
     return [*steps[:first], *steps[last:]], last - first, first - 1
 
 
