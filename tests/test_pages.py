@@ -1,4 +1,4 @@
-"""The pages and the answers: what is computed, and what the check finds, on drivers and results made for the purpose."""
+"""The pages and the answers: what is computed, and what the check finds, on made-up drivers and results."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from matrix.records.observation import Coordinates
     from matrix.records.outcomes import Outcome
 
-# A repository made for the purpose: a few examples, two drivers that do not exist, and results. Every hazard raises what
-# its driver says of a lost session, every remedy works.
+# A made-up repository: a few examples, two drivers that do not exist, and results. Every hazard raises what its driver
+# says of a lost session, every remedy works.
 
 DRIVERS = {
     "quick": ("Quick", "quickdb", "postgresql", "postgresql"),
@@ -120,12 +120,12 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for path in (ROOT / folder).glob("*.py"):
             if path.stem in EXAMPLES | {"__init__", "helper"}:
                 shutil.copy(path, root / folder)
-    for name, facts in DRIVERS.items():
+    for name, made_up in DRIVERS.items():
         (root / "drivers" / name).mkdir()
-        (root / "drivers" / name / "driver.toml").write_text(driver_toml(*facts))
+        (root / "drivers" / name / "driver.toml").write_text(driver_toml(*made_up))
         (root / "drivers" / name / "connection.py").write_text("def descriptor(connection):\n    return 1\n")
         claims = "".join(
-            f'"{stack}/{path.stem}/{facts[3]}" = {{outcome = "parent error", reason = "goodbye-on-close"}}\n'
+            f'"{stack}/{path.stem}/{made_up[3]}" = {{outcome = "parent error", reason = "goodbye-on-close"}}\n'
             for stack, folder in STACKS.items()
             for path in (root / folder).glob("*.py")
             if path.stem in EXAMPLES and "Hazard." in path.read_text()
