@@ -58,7 +58,8 @@ def by_id(*observations: Observation) -> dict[str, Observation]:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    found = by_id(over("tcp"), over("tls", outcome="hang", seen={"hang": 2}), over("unix"))
+    series = observation(replace(TCP, server="mariadb10.11"))
+    found = by_id(over("tcp"), over("tls", outcome="hang", seen={"hang": 2}), over("unix"), series)
     assert results.write(tmp_path, "some", found.values()) == set(found)
     assert results.read(tmp_path / "some.json") == found
     assert results.read_folder(tmp_path) == found

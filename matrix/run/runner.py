@@ -26,7 +26,7 @@ from matrix.run.options import REPEAT, REPEAT_RACE, cores, default_jobs
 from matrix.run.progress import Progress
 from matrix.run.tally import Tally, not_applicable
 from matrix.run.workers import Groups, Worker, work
-from matrix.servers import Server, Unavailable, running, title
+from matrix.servers import Server, Unavailable, names, running, title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -209,7 +209,7 @@ def _write(planned: Plan, options: Options, summary: Summary) -> None:
     The repository's own results keep the evidence of those cells alone that the pages draw.
     """
     committed = options.output.resolve() == results.RESULTS.resolve()
-    current = {cell.id for cell in catalogue.cells(options.root)} if committed else None
+    current = {cell.id for cell in catalogue.cells(options.root, names())} if committed else None
     keep = shown_cells(load(options.output, options.root).updated(summary.observations)) if committed else None
     for name in planned.environments:
         observations = [seen for seen in summary.observations.values() if seen.cell.driver == name]
