@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from matrix.errors import MatrixError
+from matrix.files import write_text
 from matrix.records import results
 from matrix.records.evidence import Entry, Evidence
 from matrix.records.observation import Coordinates, Observation, ServerView, View
@@ -223,6 +224,27 @@ def test_evidence_is_that_of_the_run_that_the_observation_tells_of(tmp_path: Pat
     assert results.read_evidence(tmp_path, TCP.id) is None
     results.write(tmp_path, "some", [observation(note="without the relay")], {TCP.id: evidence(4.0)})
     assert results.read_evidence(tmp_path, TCP.id) == evidence(4.0)
+
+
+def test_a_write_that_fails_halfway_is_made_good_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results.write(tmp_path, "some", [observation()], {TCP.id: evidence(1.0)})
+    before = contents(tmp_path)
+    for name in ("closed.json", "some.json"):
+        with monkeypatch.context() as patch:
+            patch.setattr(results, "write_text", lambda path, text, name=name: _full(path, text, name))
+            with pytest.raises(MatrixError, match="No space left"):
+                results.write(tmp_path, "some", [observation(note="new")], {TCP.id: evidence(2.0)})
+        assert results.read_folder(tmp_path) == by_id(observation())
+    assert contents(tmp_path)[tmp_path / "some.json"] == before[tmp_path / "some.json"]
+    results.write(tmp_path, "some", [observation(note="new")], {TCP.id: evidence(3.0)})
+    assert results.read_folder(tmp_path) == by_id(observation(note="new"))
+    assert results.read_evidence(tmp_path, TCP.id) == evidence(3.0)
+
+
+def _full(path: Path, text: str, name: str) -> None:
+    if path.name == name:
+        raise MatrixError(f"{path}: cannot be written: No space left on device")
+    write_text(path, text)
 
 
 def test_only_evidence_that_is_to_be_kept_is_kept(tmp_path: Path) -> None:

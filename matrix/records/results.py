@@ -157,14 +157,15 @@ def write(
         changed = {key for key, each in new.items() if each is not old.get(key)}
         whole = {key: each for key, each in (old | new).items() if current is None or key in {*current, *new}}
         files = _evidence_files(folder, evidence or {}, changed | (old.keys() - whole.keys()), whole, keep_evidence)
-        if changed or whole.keys() != old.keys():
-            write_text(path, _file(driver, whole.values(), file.versions if file else {}))
+        # Evidence first: if the rest fails, the next run finds the observations changed, and writes both.
         for place, text in files.items():
             remove_leftovers(place)
             if text is None:
                 place.unlink(missing_ok=True)
             elif not place.exists() or place.read_text(encoding="utf-8") != text:
                 write_text(place, text)
+        if changed or whole.keys() != old.keys():
+            write_text(path, _file(driver, whole.values(), file.versions if file else {}))
     return changed
 
 
