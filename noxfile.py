@@ -33,27 +33,24 @@ failures: list[str] = []
 
 
 def environments(session: nox.Session, *names: str) -> list[str]:
-    """Return the Pythons of some environments, made now if they are missing or their pins changed."""
+    """Return the Pythons of some environments, made now if they are missing or their pins changed.
+
+    Returns none if one cannot be made; a line on standard error has said why.
+    """
     command = [sys.executable, "-m", "matrix.provision.environment", *names]
-    made = json.loads(str(session.run(*command, silent=True, stderr=None, log=False)))
-    return [made[name] for name in names]
+    made = session.run(*command, silent=True, stderr=None, log=False, success_codes=[0, 2])
+    return list(json.loads(made).values()) if isinstance(made, str) and made.strip() else []
 
 
 def run(session: nox.Session, environment: str, *arguments: str, log: bool = True) -> None:
-    """Run Python in an environment, ending with 2 if it cannot be made."""
-    try:
-        (python,) = environments(session, environment)
-    except nox.command.CommandFailed as error:
-        sys.exit(error.return_code or 2)
+    """Run Python in an environment; end nox with 2 if it cannot be made."""
+    (python,) = environments(session, environment) or sys.exit(2)
     session.run(python, *arguments, log=log)
 
 
 def drivers(session: nox.Session) -> list[str]:
-    """Return `DRIVER=PATH` for each driver, the Python of its environment."""
-    try:
-        pythons = environments(session, *DRIVERS)
-    except nox.command.CommandFailed as error:
-        sys.exit(error.return_code or 2)
+    """Return `DRIVER=PATH` for each driver, the Python of its environment; end nox with 2 if one cannot be made."""
+    pythons = environments(session, *DRIVERS) or sys.exit(2)
     return [f"{driver}={python}" for driver, python in zip(DRIVERS, pythons, strict=True)]
 
 
@@ -61,12 +58,12 @@ def drivers(session: nox.Session) -> list[str]:
 @nox.parametrize("driver", [nox.param(name, id=name, tags=[name]) for name in DRIVERS])
 def matrix(session: nox.Session, driver: str) -> None:
     """Run one driver's cells, alone and under each ORM, on real servers, and compare them with the claims."""
-    try:
-        harness, python = environments(session, "harness", driver)
-    except nox.command.CommandFailed:
+    pythons = environments(session, "harness", driver)
+    if not pythons:
         failures.append(driver)
         session.notify("table", posargs=[])
         session.error(f"{driver} cannot be run here; the line above says why")
+    harness, python = pythons
     command = [harness, "-m", "matrix", "run", "--driver", driver, "--python", python]
     if {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}:
         session.run(*command, *session.posargs, log=False)

@@ -152,6 +152,17 @@ def test_a_build_that_needs_what_is_not_pinned_fails(project: Path, environment:
         ask("some", environment, root=project)
 
 
+def test_what_the_compiler_complains_of_is_one_line(project: Path, environment: Path) -> None:
+    backend = (
+        "def build_wheel(*_, **__):\n    print('some.c:1:2: fatal error: some.h: none')\n    raise SystemExit(1)\n"
+    )
+    wheel = wheel_of(project / "index", "some-backend", {"some_backend.py": backend})
+    pin(project / "drivers" / "some" / "requirements-build.txt", "some-backend", wheel)
+    with pytest.raises(MissingError) as caught:
+        ask("some", environment, root=project)
+    assert str(caught.value) == "some-driver cannot be built: some.c:1:2: fatal error: some.h: none"
+
+
 def test_other_pins_make_another_wheel(project: Path, environment: Path) -> None:
     first = ask("some", environment, root=project).wheel
     assert ask("some", environment, root=project).wheel == first

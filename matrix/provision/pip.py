@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -67,6 +68,8 @@ def complaint(stderr: str) -> str:
     """Return what pip gave as the reason, in one line."""
     errors = [line.partition("ERROR:")[2].strip() for line in stderr.splitlines() if line.startswith("ERROR:")]
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if built := [line for line in lines if re.match(r"(\S+: )?(fatal )?error: (?!subprocess-exited)", line)]:
+        return built[0][:300]  # a compiler's, where pip's own line says no more than that there was one
     if "No space left on device" in stderr:
         return "no space left on the disk"
     if any(sign in stderr for sign in ("NewConnectionError", "NameResolutionError", "ConnectTimeout", "ProxyError")):
