@@ -1,19 +1,20 @@
-"""Every forked process lets go of the inherited connections by itself, without a word to the server.
+"""Every forked process discards the inherited connections by itself, without sending anything to the server.
 
-Remedy. What `discarded_in_child` does by hand, done by `os.register_at_fork` in every child, whoever forks
-and however: no call site has to remember. Call `install()` once, in an `AppConfig.ready()`. Every connection
-that Django opens, of any alias and thread, is pointed at the null device before the child runs its first
-line; it may close them, drop them or leave as it likes, and the parent keeps its sessions, an open
-transaction included. It costs a `dup2` per connection and fork. `subprocess` does not run the hooks, and
-needs none: it closes descriptors.
+Remedy. `os.register_at_fork` does in every child what `discarded_in_child` does by hand, whichever code forks, so
+that no call site has to remember it. Call `install()` once, in an `AppConfig.ready()`. The descriptor of every
+connection that Django opens, of any alias and thread, is redirected to `/dev/null` before the child runs its first
+line. The child may close the connections, drop them or exit in any way; the parent keeps its sessions, an open
+transaction included. The cost is a `dup2` per connection and fork. `subprocess` does not run the hooks and does not
+need them: it closes descriptors.
 
-A child that is forked inside `atomic()` starts outside of it, in autocommit. Descriptors are noted while the
-connection is new, for mysqlclient goes on naming the descriptor of a connection it has lost, and compared
-with the socket that they stood for. PyMySQL has no public way to its socket, `_sock` (1.2.4). What other
-threads held in a `threading.local`, as Django's connections are, is deallocated in the child before any hook
-runs there, and mysqlclient says goodbye when it is deallocated: hence the references taken before the fork.
-That setting a wrapper's `connection` to None makes it connect anew is how Django 5.2 works, and not
-documented.
+A child that is forked inside `atomic()` starts outside of it, in autocommit. Each descriptor and its `fstat()` are
+recorded at connect time and compared before `dup2`, because after losing a connection mysqlclient's `fileno()` still
+returns the old number. Python clears what other threads hold in a `threading.local`, as Django's connections are,
+before any hook runs in the child, and mysqlclient sends `COM_QUIT` when a connection is deallocated: the references
+taken before the fork prevent that. A wrapper whose `connection` is set to None reconnects; Django 5.2 works that way
+and does not document it.
+
+Needs: descriptor
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading,
@@ -31,7 +32,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.backends.signals import connection_created
 
-from django_examples.helper import insert, look_up, prepare, step, wait_for
+from django_examples.helper import descriptor, insert, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -40,10 +41,10 @@ held: list[list[Any]] = []
 
 
 def remember(connection, **_):
-    """Note the descriptor of a connection that Django has opened."""
+    """Record the descriptor of a connection that Django has opened."""
     driver = connection.connection
-    descriptor = (driver if hasattr(driver, "fileno") else driver._sock).fileno()
-    sockets[driver] = descriptor, os.fstat(descriptor)
+    fd = descriptor(driver)
+    sockets[driver] = fd, os.fstat(fd)
 
 
 @functools.cache
@@ -59,13 +60,13 @@ def hold():
 
 
 def discard():
-    """First thing in a child: point the descriptors of the inherited connections at the null device."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for descriptor, socket in sockets.values():
+    """First thing in a child: redirect the descriptors of the inherited connections to `/dev/null`."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd, socket in sockets.values():
         with contextlib.suppress(OSError):  # the descriptor is closed
-            if os.path.samestat(os.fstat(descriptor), socket):
-                os.dup2(nowhere, descriptor, inheritable=False)
-    os.close(nowhere)
+            if os.path.samestat(os.fstat(fd), socket):
+                os.dup2(null, fd, inheritable=False)
+    os.close(null)
     for inherited in connections.all(initialized_only=True):
         inherited.connection = None
     sockets.clear()

@@ -1,15 +1,16 @@
-"""The child lets go of the connections it inherited without a word to the server, and opens its own.
+"""The child discards the connections it inherited without sending anything to the server, and opens its own.
 
-Remedy. The inherited descriptors are pointed at the null device; only then are the connections closed, or
-dropped. Whatever the driver says to end a session (MySQL `COM_QUIT`, PostgreSQL `Terminate`, TLS
-`close_notify`) goes nowhere. The parent keeps its sessions with all that belongs to them: temporary tables,
-settings, locks. It costs the child nothing but its own connections. The null device is no socket: a query on
-a discarded connection is an error, not a question to the server.
+Remedy. The child redirects the inherited descriptors to `/dev/null`; only then does it close the connections or drop
+them. Whatever the driver sends to end a session (MySQL `COM_QUIT`, PostgreSQL `Terminate`, TLS `close_notify`) never
+reaches the server. The parent keeps its sessions and everything that belongs to them: temporary tables, settings,
+locks. The cost is the child's own connections. `/dev/null` is no socket, so a query on a discarded connection raises
+an exception.
 
-Reaching the descriptor: `connection.connection` is the driver's connection. mysqlclient and psycopg have
-`fileno()`; PyMySQL has no public way, its socket is `_sock` (1.2.4). `connections.all()` holds the
-connections of this thread. Discard a connection that works: mysqlclient 2.3.2 goes on naming the descriptor
-of one that it has lost, and something else may have that number by now.
+`connection.connection` is the driver's connection, and `connections.all()` returns the connections of this thread.
+Discard only connections that work: after losing a connection mysqlclient's `fileno()` still returns the old number,
+which may belong to something else by then.
+
+Needs: descriptor
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 untouched_in_child, forked_while_reading
@@ -21,7 +22,7 @@ import os
 
 from django.db import connection, connections
 
-from django_examples.helper import look_up, prepare, step, wait_for
+from django_examples.helper import descriptor, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -35,12 +36,11 @@ def start_worker(work, *args):
 
 def discard_inherited():
     """First thing in the worker: let none of the inherited connections reach the server; then close or drop them."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for inherited in connections.all(initialized_only=True):
-        if (driver := inherited.connection) is not None:
-            descriptor = (driver if hasattr(driver, "fileno") else driver._sock).fileno()
-            os.dup2(nowhere, descriptor, inheritable=False)
-    os.close(nowhere)
+        if inherited.connection is not None:
+            os.dup2(null, descriptor(inherited.connection), inheritable=False)
+    os.close(null)
 
 
 # What happens.

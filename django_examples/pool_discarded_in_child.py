@@ -1,13 +1,13 @@
-"""The child lets go of every connection of the inherited pool without a word to the server, and opens another pool.
+"""The child discards the inherited pool's connections without sending anything to the server, and opens its own pool.
 
-Remedy. The descriptors of all inherited connections, checked out or waiting in the pool, are pointed at the
-null device; only then is the pool closed. What psycopg says to end a session (`Terminate`) goes nowhere, and
-the parent's pool keeps its sessions. A subclass of psycopg's connection tells of every connection as it is
-opened: name it in the settings as `OPTIONS["pool"]["connection_class"]`. The inherited pool itself is of no
-use in the child: its worker threads were not copied.
+Remedy. The child redirects the descriptors of all inherited connections to `/dev/null`, whether they are checked out
+or idle in the pool; only then does it close the pool. The `Terminate` that psycopg sends to end a session never
+reaches the server, and the parent's pool keeps its sessions. A subclass of psycopg's connection keeps track of every
+connection as it is opened: name it in the settings as `OPTIONS["pool"]["connection_class"]`. The inherited pool itself
+is of no use in the child: its worker threads do not exist there.
 
-The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.py. That Django hands
-`connection_class` on to the pool, the wrapper's `pool` and `close_pool()` are not documented (Django 5.2.19).
+The pool is Django's option for PostgreSQL; see the alias `pooled` in settings.py. That Django passes
+`connection_class` to the pool, and the wrapper's `pool` and `close_pool()`, are not documented (Django 5.2.19).
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
 Needs: pool, descriptor
@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 from django.db import connections
 
-from django_examples.helper import check_out, look_up, prepare, step, wait_for
+from django_examples.helper import check_out, descriptor, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -53,11 +53,11 @@ def start_worker(work, *args):
 
 def discard_inherited():
     """First thing in the worker: let no inherited connection reach the server; then close the pools."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for connection in opened:
         if not connection.closed:
-            os.dup2(nowhere, connection.fileno(), inheritable=False)
-    os.close(nowhere)
+            os.dup2(null, descriptor(connection), inheritable=False)
+    os.close(null)
     for inherited in connections.all(initialized_only=True):
         inherited.connection = None
         if hasattr(inherited, "close_pool"):

@@ -1,16 +1,17 @@
-"""Every forked process lets go of the inherited connections by itself, without a word to the server.
+"""Every forked process discards the inherited connections by itself, without sending anything to the server.
 
-Remedy. What `discarded_in_child` does by hand, done by `os.register_at_fork` in every child, whoever forks
-and however: no call site has to remember. The connections registered are pointed at the null device before
-the child runs its first line; it may close them, drop them or leave as it likes, and the parent keeps its
-session, its open transaction included. It costs a `dup2` per connection and fork. `subprocess` does not run
-the hooks, and needs none: it closes descriptors.
+Remedy. `os.register_at_fork` does in every child what `discarded_in_child` does by hand, whichever code forks, so
+that no call site has to remember it. The descriptors of the registered connections are redirected to `/dev/null`
+before the child runs its first line. The child may close the connections, drop them or exit in any way; the parent
+keeps its session, an open transaction included. The cost is a `dup2` per connection and fork. `subprocess` does not
+run the hooks and does not need them: it closes descriptors.
 
-Descriptors are noted while the connection is new, for mysqlclient goes on naming the descriptor of a
-connection it has lost, and compared with the socket that they stood for. PyMySQL has no public way to its
-socket, `_sock` (1.2.4). What other threads held in a `threading.local` is deallocated in the child before any
-hook runs there, and mysqlclient says goodbye when it is deallocated: hence the references taken before the
-fork.
+Each descriptor and its `fstat()` are recorded at connect time and compared before `dup2`, because after losing a
+connection mysqlclient's `fileno()` still returns the old number. Python clears what other threads hold in a
+`threading.local` before any hook runs in the child, and mysqlclient sends `COM_QUIT` when a connection is
+deallocated: the references taken before the fork prevent that.
+
+Needs: descriptor
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading,
@@ -25,7 +26,7 @@ import sys
 import weakref
 from typing import Any
 
-from drivers.helper import connect, insert, look_up, prepare, step, wait_for
+from drivers.helper import connect, descriptor, insert, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -34,10 +35,10 @@ held: list[list[Any]] = []
 
 
 def discard_at_fork(connection):
-    """Have every process forked from now on let go of `connection`, and return it."""
+    """Have every process forked from now on discard `connection`, and return it."""
     install()
-    descriptor = (connection if hasattr(connection, "fileno") else connection._sock).fileno()
-    sockets[connection] = descriptor, os.fstat(descriptor)
+    fd = descriptor(connection)
+    sockets[connection] = fd, os.fstat(fd)
     return connection
 
 
@@ -53,13 +54,13 @@ def hold():
 
 
 def discard():
-    """First thing in a child: point the descriptors of the inherited connections at the null device."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for descriptor, socket in sockets.values():
+    """First thing in a child: redirect the descriptors of the inherited connections to `/dev/null`."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd, socket in sockets.values():
         with contextlib.suppress(OSError):  # the descriptor is closed
-            if os.path.samestat(os.fstat(descriptor), socket):
-                os.dup2(nowhere, descriptor, inheritable=False)
-    os.close(nowhere)
+            if os.path.samestat(os.fstat(fd), socket):
+                os.dup2(null, fd, inheritable=False)
+    os.close(null)
     sockets.clear()
     held.clear()
 

@@ -1,14 +1,15 @@
-"""The child lets go of the connection it inherited without a word to the server, and opens its own.
+"""The child discards the connection it inherited without sending anything to the server, and opens its own.
 
-Remedy. The inherited descriptor is pointed at the null device; only then is the connection closed, or
-dropped. Whatever the driver says to end the session (MySQL `COM_QUIT`, PostgreSQL `Terminate`, TLS
-`close_notify`) goes nowhere. The parent keeps its session with all that belongs to it: temporary tables,
-settings, locks, an open transaction. It costs the child nothing but its own connection. The null device is no
-socket: a query on a discarded connection is an error, not a question to the server.
+Remedy. The child redirects the inherited descriptor to `/dev/null`; only then does it close the connection or drop
+it. Whatever the driver sends to end the session (MySQL `COM_QUIT`, PostgreSQL `Terminate`, TLS `close_notify`)
+never reaches the server. The parent keeps its session and everything that belongs to it: temporary tables,
+settings, locks, an open transaction. The cost is one connection for the child. `/dev/null` is no socket, so a query
+on a discarded connection raises an exception.
 
-Reaching the descriptor: mysqlclient and psycopg have `fileno()`; PyMySQL has no public way, its socket is
-`_sock` (1.2.4). Discard a connection that works: mysqlclient 2.3.2 goes on naming the descriptor of one that
-it has lost, and something else may have that number by now.
+Discard only connections that work: after losing a connection mysqlclient's `fileno()` still returns the old number,
+which may belong to something else by then.
+
+Needs: descriptor
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 untouched_in_child, forked_while_reading, killed_in_child
@@ -19,7 +20,7 @@ import multiprocessing
 import os
 from typing import Any
 
-from drivers.helper import connect, look_up, prepare, step, wait_for
+from drivers.helper import connect, descriptor, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -34,11 +35,10 @@ def start_worker(work, *args):
 
 
 def discard(connection):
-    """Point a connection's descriptor at the null device, so that nothing it still says reaches the server."""
-    descriptor = (connection if hasattr(connection, "fileno") else connection._sock).fileno()
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(nowhere, descriptor, inheritable=False)
-    os.close(nowhere)
+    """Redirect a connection's descriptor to `/dev/null`, so that nothing it still sends reaches the server."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, descriptor(connection), inheritable=False)
+    os.close(null)
 
 
 # What happens.

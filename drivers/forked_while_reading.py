@@ -1,12 +1,13 @@
 """A result is half read when the process forks, and both processes read on.
 
-Hazard. Both have a copy of the rows that were in the client's memory, and share what comes after. On PostgreSQL the
-rows stay on the server, and each `FETCH` moves the one cursor of the session: rows that the child fetched never reach
-the parent, without an error. On MySQL they are already on their way through the socket, and what the child takes from
-it is missing in the parent's stream. PyMySQL checks the packets' numbers and raises "Packet sequence number wrong";
-mysqlclient's C library does not, and the parent goes on with later rows. With TLS the parent cannot decrypt what
-follows the child's reading, and gets an error. Rows of one size are arranged here so that the child's share ends where
-a row ends; elsewhere the parent reads from the middle of one: garbage, an exception, or a wait without end.
+Hazard. Both processes have a copy of the rows that were in the client's memory, and share the rest. On PostgreSQL the
+rows stay on the server, and each `FETCH` advances the session's one cursor: rows that the child fetched never reach the
+parent, and there is no error. On MySQL the rows are already in flight, and what the child reads from the socket is
+missing from the parent's stream. PyMySQL checks the packets' sequence numbers and raises "Packet sequence number
+wrong"; mysqlclient's C library does not, and the parent continues with later rows. With TLS the parent cannot decrypt
+what follows the bytes that the child read, and gets an error. The rows of this example have one size, so that the
+child's share ends where a row ends; with other rows the parent continues in the middle of one: garbage, an exception,
+or an endless wait.
 
 Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """

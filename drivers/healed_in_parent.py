@@ -1,13 +1,12 @@
-"""The parent finds out by itself that a child has ended its session, and connects anew.
+"""The parent finds out by itself that a child has ended its session, and reconnects.
 
-Remedy. Before a unit of work the parent asks the driver whether the connection still works, and opens another
-where it does not. A child that closed what it inherited has ended the session; the parent is served all the
-same. It costs a round trip per unit of work, and it heals only between units: temporary tables, settings,
-locks and an open transaction are gone, and nobody is told. It does not help against a connection that two
-processes use at once, for that answers the question.
+Remedy. Before a unit of work the parent checks that the connection still works, and opens another if it does not. A
+child that closed the inherited connection has ended the session, and the parent can still query. The cost is a round
+trip per unit of work, and it heals only between units: temporary tables, settings, locks and an open transaction are
+gone, and no error reports it. It does not help against a connection that two processes use at once: such a connection
+passes the check.
 
-mysqlclient and PyMySQL have `ping()`; psycopg has none, an empty query does the same. Letting `ping()`
-reconnect by itself (`ping(True)`) is deprecated in both.
+mysqlclient and PyMySQL have `ping()`; letting it reconnect by itself (`ping(True)`) is deprecated in both.
 
 Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
 """
@@ -16,7 +15,7 @@ import contextlib
 import multiprocessing
 from typing import Any
 
-from drivers.helper import connect, look_up, prepare, step, wait_for
+from drivers.helper import connect, look_up, ping, prepare, step, wait_for
 
 # The pattern.
 
@@ -24,7 +23,7 @@ connection: Any = None
 
 
 def start_unit_of_work():
-    """Return the connection, or another in its place where it does not answer."""
+    """Return the connection, or another in its place if it does not work."""
     global connection
     if connection is None or not works(connection):
         connection = connect()
@@ -32,9 +31,9 @@ def start_unit_of_work():
 
 
 def works(connection):
-    """Ask the server for an answer, whatever it says."""
+    """Return whether the server still replies."""
     try:
-        connection.ping() if hasattr(connection, "ping") else connection.execute("")
+        ping(connection)
     except Exception:  # the drivers' errors have no common class
         with contextlib.suppress(Exception):
             connection.close()

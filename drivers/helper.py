@@ -27,6 +27,7 @@ __all__ = [
     "hold_answers",
     "insert",
     "look_up",
+    "ping",
     "prepare",
     "read",
     "release_answer",
@@ -43,6 +44,7 @@ SESSION_ID = protocol.SESSION_ID
 
 use("bare")
 descriptor = driver.descriptor
+ping = driver.ping
 server_side_cursor = driver.server_side_cursor
 
 

@@ -1,8 +1,8 @@
-"""The child ends the inherited connection at the level of its descriptor, abruptly, with no goodbye.
+"""The child shuts down the inherited connection's socket, below the driver.
 
-Hazard. A socket that is shut down (`shutdown(2)`) is shut down for every process that holds a descriptor of it; closing
-a descriptor (`close(2)`) concerns only the process that does it. No driver has a say: the parent has lost its session,
-and on the server the program seems to have vanished without a goodbye.
+Hazard. `shutdown(2)` shuts a socket down for every process that holds a descriptor of it; `close(2)` affects only the
+process that calls it. The driver is not involved: the parent has lost its session, and to the server it looks as if
+the program had vanished without a termination message.
 
 Needs: descriptor
 

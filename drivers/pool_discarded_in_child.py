@@ -1,9 +1,10 @@
-"""The child lets go of every connection of the inherited pool without a word to the server, and opens another pool.
+"""The child discards the inherited pool's connections without sending anything to the server, and opens its own pool.
 
-Remedy. The descriptors of all inherited connections, checked out or waiting in the pool, are pointed at the
-null device; only then is the pool closed, or dropped. What psycopg says to end a session (`Terminate`) goes
-nowhere, and the parent's pool keeps its sessions. The pool's `configure` callback tells of every connection
-as it is opened. The inherited pool itself is of no use in the child: its worker threads were not copied.
+Remedy. The child redirects the descriptors of all inherited connections to `/dev/null`, whether they are checked out
+or idle in the pool; only then does it close the pool or drop it. The `Terminate` that psycopg sends to end a session
+never reaches the server, and the parent's pool keeps its sessions. The pool calls `configure` with every connection
+that it opens, which is how the connections are found. The inherited pool itself is of no use in the child: its
+worker threads do not exist there.
 
 Needs: psycopg_pool, descriptor
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool
 
-from drivers.helper import check_out, look_up, prepare, step, wait_for
+from drivers.helper import check_out, descriptor, look_up, prepare, step, wait_for
 
 CONNINFO = os.environ["DATABASE_URL"].replace("+psycopg:", ":", 1)
 
@@ -46,11 +47,11 @@ def start_worker(work, *args):
 
 def discard_inherited():
     """First thing in the worker: let no inherited connection reach the server; then close or drop the pool."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for connection in opened:
         if not connection.closed:
-            os.dup2(nowhere, connection.fileno(), inheritable=False)
-    os.close(nowhere)
+            os.dup2(null, descriptor(connection), inheritable=False)
+    os.close(null)
 
 
 # What happens.

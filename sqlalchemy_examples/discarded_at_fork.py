@@ -1,18 +1,19 @@
-"""Every forked process lets go of the inherited connections by itself, without a word to the server.
+"""Every forked process discards the inherited connections by itself, without sending anything to the server.
 
-Remedy. What `discarded_in_child` does by hand, done by `os.register_at_fork` in every child, whoever forks
-and however: no call site has to remember. Call `install()` once, before the first connection is opened. Every
-connection of every engine, in its pool or checked out of it, is pointed at the null device before the child
-runs its first line, and its place in the pool is ready for another; the child may use its engines, dispose of
-them or leave as it likes, and the parent keeps its sessions, an open transaction included. It costs a `dup2`
-per connection and fork. `subprocess` does not run the hooks, and needs none: it closes descriptors.
+Remedy. `os.register_at_fork` does in every child what `discarded_in_child` does by hand, whichever code forks, so
+that no call site has to remember it. Call `install()` once, before the first connection is opened. The descriptor of
+every connection of every engine, in its pool or checked out of it, is redirected to `/dev/null` before the child runs
+its first line, and its place in the pool is free for another. The child may use its engines, dispose of them or exit
+in any way; the parent keeps its sessions, an open transaction included. The cost is a `dup2` per connection and fork.
+`subprocess` does not run the hooks and does not need them: it closes descriptors.
 
-A `Session` or `Connection` that was in a transaction says so when the child uses it: SQLAlchemy knows that
-its connection is gone, and raises `PendingRollbackError` until the child rolls back. What another thread was
-using is out of reach, but takes its place in the child's pool. Descriptors are noted while the connection is
-new, and compared with the socket that they stood for. PyMySQL has no public way to its socket, `_sock`
-(1.2.4). What other threads held in a `threading.local` is deallocated in the child before any hook runs
-there, and mysqlclient says goodbye when it is deallocated: hence the references taken before the fork.
+A `Session` or `Connection` that was in a transaction reports it when the child uses it: SQLAlchemy knows that its
+connection is gone, and raises `PendingRollbackError` until the child rolls back. What another thread was using is out
+of reach, but takes its place in the child's pool. Each descriptor and its `fstat()` are recorded at connect time and
+compared before `dup2`. Python clears what other threads hold in a `threading.local` before any hook runs in the child,
+and mysqlclient sends `COM_QUIT` when a connection is deallocated: the references taken before the fork prevent that.
+
+Needs: descriptor
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading,
@@ -32,7 +33,7 @@ from sqlalchemy import Connection, Engine, Pool, create_engine, event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from sqlalchemy_examples.helper import DATABASE_URL, insert, look_up, prepare, step, wait_for
+from sqlalchemy_examples.helper import DATABASE_URL, descriptor, insert, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -43,15 +44,15 @@ held: list[list[Any]] = []
 
 
 def remember(dbapi_connection, entry):
-    """Note the descriptor of a connection that a pool has opened, and the pool's entry for it."""
+    """Record the descriptor of a connection that a pool has opened, and the pool's entry for it."""
     driver = entry.driver_connection
-    descriptor = (driver if hasattr(driver, "fileno") else driver._sock).fileno()
-    sockets[driver] = descriptor, os.fstat(descriptor)
+    fd = descriptor(driver)
+    sockets[driver] = fd, os.fstat(fd)
     entries.add(entry)
 
 
 def in_use(connection):
-    """Note a connection that is taken out of its pool, and the thread that takes it."""
+    """Record a connection that is taken out of its pool, and the thread that uses it."""
     connections[connection] = threading.get_ident()
 
 
@@ -69,13 +70,13 @@ def hold():
 
 
 def discard():
-    """First thing in a child: point the descriptors of the inherited connections at the null device."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for descriptor, socket in sockets.values():
+    """First thing in a child: redirect the descriptors of the inherited connections to `/dev/null`."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd, socket in sockets.values():
         with contextlib.suppress(OSError):  # the descriptor is closed
-            if os.path.samestat(os.fstat(descriptor), socket):
-                os.dup2(nowhere, descriptor, inheritable=False)
-    os.close(nowhere)
+            if os.path.samestat(os.fstat(fd), socket):
+                os.dup2(null, fd, inheritable=False)
+    os.close(null)
     # What other threads were using is left alone: here nobody will ever release its locks.
     for connection, thread in list(connections.items()):
         if thread == threading.get_ident() and not connection.closed:

@@ -1,17 +1,18 @@
-"""The child lets go of the connections it inherited without a word to the server, and opens its own.
+"""The child discards the connections it inherited without sending anything to the server, and opens its own.
 
-Remedy. The inherited descriptors are pointed at the null device; only then are the connections closed, or
-dropped. Whatever the driver says to end a session (MySQL `COM_QUIT`, PostgreSQL `Terminate`, TLS
-`close_notify`) goes nowhere. The parent keeps its sessions with all that belongs to them: temporary tables,
-settings, locks. It costs the child nothing but its own connections. The null device is no socket: a query on
-a discarded connection is an error, not a question to the server.
+Remedy. The child redirects the inherited descriptors to `/dev/null`; only then does it close the connections or drop
+them. Whatever the driver sends to end a session (MySQL `COM_QUIT`, PostgreSQL `Terminate`, TLS `close_notify`) never
+reaches the server. The parent keeps its sessions and everything that belongs to them: temporary tables, settings,
+locks. The cost is the child's own connections. `/dev/null` is no socket, so a query on a discarded connection raises
+an exception.
 
-Reaching the descriptor: the pool's `connect` event tells of every connection as it is opened, so those that
-are checked out are found as well as those that wait in the pool. `driver_connection` is the driver's;
-mysqlclient and psycopg have `fileno()`, PyMySQL has no public way, its socket is `_sock` (1.2.4). What is
-checked out ends with `Connection.invalidate()`, or, where a `Session` holds it, with `Session.invalidate()`.
-Where it is dropped instead, the pool rolls it back first: that fails, reaching nobody, and is logged
-("Exception during reset or similar"; mysqlclient and PyMySQL).
+The pool's `connect` event reports every connection as it is opened, so that connections that are checked out are found
+as well as those idle in the pool; `driver_connection` is the driver's. End a checked-out connection with
+`Connection.invalidate()`, or with `Session.invalidate()` if a `Session` holds it. If it is dropped instead, the pool
+rolls it back first: that fails without reaching the server, and is logged ("Exception during reset or similar";
+mysqlclient and PyMySQL).
+
+Needs: descriptor
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
 pool_closed_in_child, exited_child, crashed_child, untouched_in_child, forked_while_reading
@@ -25,7 +26,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, event
 
-from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, step, wait_for
+from sqlalchemy_examples.helper import DATABASE_URL, descriptor, look_up, prepare, step, wait_for
 
 # The pattern.
 
@@ -48,12 +49,11 @@ def start_worker(work, *args):
 
 def discard_inherited():
     """First thing in the worker: let none of the inherited connections reach the server; then dispose of the pool."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for entry in entries:
-        if (driver := entry.driver_connection) is not None:
-            descriptor = (driver if hasattr(driver, "fileno") else driver._sock).fileno()
-            os.dup2(nowhere, descriptor, inheritable=False)
-    os.close(nowhere)
+        if entry.driver_connection is not None:
+            os.dup2(null, descriptor(entry.driver_connection), inheritable=False)
+    os.close(null)
 
 
 # What happens.

@@ -36,6 +36,11 @@ def descriptor(connection: MySQLdb.Connection) -> int:
     return connection.fileno()
 
 
+def ping(connection: MySQLdb.Connection) -> None:
+    """Wait for a reply to `COM_PING`; raise an exception if there is none."""
+    connection.ping()
+
+
 def transaction_state(connection: MySQLdb.Connection) -> str:
     """Return all that the driver knows of the transaction, whether autocommit is on; sends nothing."""
     return f"autocommit {'on' if connection.get_autocommit() else 'off'}"

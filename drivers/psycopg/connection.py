@@ -23,6 +23,11 @@ def descriptor(connection: psycopg.Connection) -> int:
     return connection.fileno()
 
 
+def ping(connection: psycopg.Connection) -> None:
+    """Wait for the reply to an empty query; raise an exception if there is none. psycopg has no `ping()`."""
+    connection.execute("")
+
+
 def transaction_state(connection: psycopg.Connection) -> str:
     """Return what libpq believes of the transaction since it last heard from the server; sends nothing."""
     return connection.info.transaction_status.name

@@ -38,6 +38,11 @@ def descriptor(connection: pymysql.Connection) -> int:
     return connection._sock.fileno()  # type: ignore[attr-defined]  # not public
 
 
+def ping(connection: pymysql.Connection) -> None:
+    """Wait for a reply to `COM_PING`; raise an exception if there is none."""
+    connection.ping()
+
+
 def transaction_state(connection: pymysql.Connection) -> str:
     """Return what the server said of the transaction in the last reply this process read; sends nothing.
 

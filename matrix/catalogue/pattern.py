@@ -1,16 +1,21 @@
-"""Takes out of an example's file what a reader copies: its pattern, with the imports and names that it needs."""
+"""Takes out of an example's file what a reader pastes: its pattern, with the imports and names that it needs."""
 
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.catalogue import STACKS
+from matrix.catalogue import ROOT, STACKS, drivers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from matrix.catalogue import Driver
 
 BEGIN, END = "# The pattern.", "# What happens."
 
@@ -19,56 +24,138 @@ BEGIN, END = "# The pattern.", "# What happens."
 class Pattern:
     """An example's pattern.
 
-    `code` stands by itself but for the names in `yours`, which the example gets from its folder's helper and which a
-    program has already: a function that opens a connection, a URL. `line` is where the pattern begins in the file.
+    `code` stands by itself but for the names in `yours` and `from_driver`, which the example gets from its folder's
+    helper. Those in `yours` a program has already: a function that opens a connection, a URL. Those in `from_driver`
+    differ from driver to driver, such as `descriptor`: `driver_code` is what to paste for them, and `pasted` is a
+    pattern that has it. `line` is where the pattern begins in the file.
     """
 
     code: str
     yours: tuple[str, ...]
+    from_driver: tuple[str, ...]
     line: int
 
 
-def pattern(path: Path) -> Pattern:
-    """Return the pattern of an example's file: the lines from `# The pattern.` to `# What happens.`, and what they use.
+@dataclass
+class _Parts:
+    """Code in the order in which it is pasted: import statements, and definitions that the rest needs."""
 
-    An example without these comments is its own pattern, whole.
+    imports: set[str]
+    definitions: list[str]
+
+    def text(self, rest: str = "") -> str:
+        own = [line for line in self.imports if line.split()[1].split(".")[0] in sys.stdlib_module_names]
+        foreign = sorted(self.imports.difference(own), key=_import_key)
+        blocks = ["\n".join(sorted(own, key=_import_key)), "\n".join(foreign), *self.definitions, rest]
+        text = ""
+        for block in filter(None, blocks):
+            is_definition = block.startswith(("def ", "class ", "@")) or text.rpartition("\n")[2].startswith("    ")
+            text += ("\n\n\n" if is_definition else "\n\n") * bool(text) + block
+        return text
+
+
+def pattern(path: Path) -> Pattern:
+    """Return the pattern of an example's file, without what differs from driver to driver.
+
+    It is what stands from `# The pattern.` to `# What happens.`, and what that uses. An example without these comments
+    is its own pattern, whole.
     """
+    found, _, _ = _pattern(path)
+    return found
+
+
+def pasted(path: Path, driver: Driver) -> Pattern:
+    """Return the pattern of an example's file as one pastes it with a driver: nothing is left in `from_driver`."""
+    found, parts, body = _pattern(path)
+    own = _driver_parts(driver, found.from_driver)
+    parts = _Parts(parts.imports | own.imports, [*own.definitions, *parts.definitions])
+    return Pattern(parts.text(body) if found.from_driver else found.code, found.yours, (), found.line)
+
+
+def driver_code(driver: Driver, names: Iterable[str]) -> str:
+    """Return what a driver has for some names: functions of its `connection.py`, and facts about its protocol."""
+    return _driver_parts(driver, names).text()
+
+
+def _pattern(path: Path) -> tuple[Pattern, _Parts, str]:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     begin = next((number for number, line in enumerate(lines) if line.startswith(BEGIN)), None)
     end = next((number for number, line in enumerate(lines) if line.startswith(END)), None)
     if begin is None or end is None:
-        return Pattern(text.rstrip(), (), 1)
+        return Pattern(text.rstrip(), (), (), 1), _Parts(set(), []), text.rstrip()
     first, last = begin + 1, end
-    body = lines[first:last]
     tree = ast.parse(text)
-    wanted = _names(ast.parse("\n".join(body)))
+    body = "\n".join(lines[first:last]).strip()
     above = [node for node in tree.body if node.lineno <= first and not _is_docstring(node)]
-    kept: list[tuple[int, str]] = []
-    yours: list[str] = []
-    for node in reversed(above):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            bound = [alias for alias in node.names if (alias.asname or alias.name).split(".")[0] in wanted]
-            if not bound:
-                continue
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in STACKS.values():
-                yours += [alias.asname or alias.name for alias in bound]
-                continue
-            if isinstance(node, ast.ImportFrom):
-                kept.append((node.lineno, ast.unparse(ast.ImportFrom(node.module, bound, node.level))))
-            else:
-                kept.append((node.lineno, ast.unparse(ast.Import(bound))))
+    parts, helpers = _needed(above, lines, _names(ast.parse(body)))
+    offered = set().union(*(_offered(driver.name, driver.facts.protocol) for driver in drivers().values()))
+    return (
+        Pattern(parts.text(body), tuple(sorted(helpers.difference(offered))), tuple(sorted(helpers & offered)), first),
+        parts,
+        body,
+    )
+
+
+def _needed(nodes: Iterable[ast.stmt], lines: list[str], wanted: set[str]) -> tuple[_Parts, set[str]]:
+    """Return what some code needs of the statements above it, and the names that it gets from an example's helper."""
+    wanted = set(wanted)
+    parts, helpers = _Parts(set(), []), set()
+    for node in reversed(list(nodes)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if (alias.asname or alias.name.partition(".")[0]) in wanted:
+                    parts.imports.add(ast.unparse(ast.Import([alias])))
+        elif isinstance(node, ast.ImportFrom):
+            bound = [alias for alias in node.names if (alias.asname or alias.name) in wanted]
+            if bound and (node.module or "").partition(".")[0] in STACKS.values():
+                helpers |= {alias.asname or alias.name for alias in bound}
+            elif bound:
+                parts.imports.add(ast.unparse(ast.ImportFrom(node.module, bound, node.level)))
         elif _defines(node) & wanted:
             wanted |= _names(node)
-            kept.append((node.lineno, "\n".join(lines[node.lineno - 1 : node.end_lineno])))
-    imports = [text for _, text in sorted(kept) if text.startswith(("import ", "from "))]
-    standard = "\n".join(text for text in imports if text.split()[1].split(".")[0] in sys.stdlib_module_names)
-    foreign = "\n".join(text for text in imports if text.split()[1].split(".")[0] not in sys.stdlib_module_names)
-    rest = "\n".join(text for _, text in sorted(kept) if not text.startswith(("import ", "from ")))
-    code = "\n".join(body).strip()
-    above_code = "\n\n".join(part for part in (standard, foreign, rest) if part)
-    gap = "\n\n\n" if code.startswith(("def ", "class ", "@")) else "\n\n"
-    return Pattern(gap.join(part for part in (above_code, code) if part), tuple(sorted(yours)), first)
+            parts.definitions.insert(0, _source(node, lines))
+    return parts, helpers
+
+
+@functools.cache
+def _offered(driver: str, protocol: str) -> dict[str, tuple[ast.stmt, tuple[ast.stmt, ...], tuple[str, ...]]]:
+    """Return what a driver and its protocol offer to patterns: by name, the statement, and the file that it is in.
+
+    `connect` is left out: a program has its own.
+    """
+    found = {}
+    facts = ROOT / "example_support" / "protocols" / f"{protocol}.py"
+    for path in (facts, ROOT / "drivers" / driver / "connection.py"):
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        for node in tree.body:
+            for name in _defines(node) if isinstance(node, ast.FunctionDef | ast.Assign) else ():
+                found[name] = node, tuple(tree.body), tuple(text.splitlines())
+    found.pop("connect", None)
+    return found
+
+
+def _driver_parts(driver: Driver, names: Iterable[str]) -> _Parts:
+    parts = _Parts(set(), [])
+    for name in names:
+        node, nodes, lines = _offered(driver.name, driver.facts.protocol)[name]
+        above, _ = _needed((other for other in nodes if other is not node), list(lines), _names(node))
+        code = re.sub(r"  # type: ignore\[[\w-]+\]", "", _source(node, list(lines)))
+        # Of `import a` and `import a.b`, both of which bind `a`, what is used.
+        parts.imports |= {line for line in above.imports if re.search(rf"\b{re.escape(line.split()[-1])}\b", code)}
+        parts.definitions += [*above.definitions, code]
+    return parts
+
+
+def _import_key(line: str) -> tuple[bool, str]:
+    return line.startswith("from "), line
+
+
+def _source(node: ast.stmt, lines: list[str]) -> str:
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+    first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+    return "\n".join(lines[first - 1 : node.end_lineno])
 
 
 def _is_docstring(node: ast.stmt) -> bool:
