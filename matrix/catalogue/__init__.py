@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from matrix.errors import MatrixError
-from matrix.records.facts import TRANSPORTS, DriverFacts, StackFacts
+from matrix.records.facts import TRANSPORTS, DriverFacts, StackFacts, Transport
 from matrix.records.observation import Coordinates
 from matrix.records.reading import ROOT, read_toml
 from matrix.servers import product_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from matrix.servers import Server
 
@@ -66,7 +66,7 @@ class Driver:
     name: str
     facts: DriverFacts
 
-    def url(self, stack: str, transport: str, server: Server, database: str) -> str:
+    def url(self, stack: str, transport: Transport, server: Server, database: str) -> str:
         """Return the DATABASE_URL of a database on a running server."""
         values = {
             "user": server.user,
@@ -77,7 +77,7 @@ class Driver:
             "socket": server.socket or "",
             "ca": server.ca or "",
         }
-        urls: Mapping[str, str] = self.facts.urls | self.facts.stacks[stack].urls
+        urls = self.facts.urls | self.facts.stacks[stack].urls
         return urls[transport].format_map({name: quote(value, safe="") for name, value in values.items()})
 
 
@@ -205,7 +205,7 @@ def cells(root: Path = ROOT, servers: tuple[str, ...] | None = None) -> tuple[Ce
         Cell(stack, name, driver.name, server, transport)
         for (stack, name), example in examples(root).items()
         for driver in drivers(root).values()
-        if stack in driver.facts.stacks and driver.facts.capabilities(stack) >= set(example.needs)
+        if driver.facts.runs(stack, example.needs)
         for server in (driver.facts.servers if products is None else products)
         if products is None or products[server] in driver.facts.servers
         for transport in TRANSPORTS

@@ -7,15 +7,13 @@ import functools
 import re
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.catalogue import ROOT, STACKS, drivers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    from matrix.catalogue import Driver
 
 BEGIN, END = "# The pattern.", "# What happens."
 
@@ -54,30 +52,30 @@ class _Parts:
         return text
 
 
-def pattern(path: Path) -> Pattern:
+def pattern(path: Path, root: Path = ROOT) -> Pattern:
     """Return the pattern of an example's file, without what differs from driver to driver.
 
     It is what stands from `# The pattern.` to `# What happens.`, and what that uses. An example without these comments
-    is its own pattern, whole.
+    is its own pattern, whole. `root` is the repository whose drivers it is for.
     """
-    found, _, _ = _pattern(path)
+    found, _, _ = _pattern(path, root)
     return found
 
 
-def pasted(path: Path, driver: Driver) -> Pattern:
+def pasted(path: Path, driver: str, root: Path = ROOT) -> Pattern:
     """Return the pattern of an example's file as one pastes it with a driver: nothing is left in `from_driver`."""
-    found, parts, body = _pattern(path)
-    own = _driver_parts(driver, found.from_driver)
+    found, parts, body = _pattern(path, root)
+    own = _driver_parts(driver, found.from_driver, root)
     parts = _Parts(parts.imports | own.imports, [*own.definitions, *parts.definitions])
     return Pattern(parts.text(body) if found.from_driver else found.code, found.yours, (), found.line)
 
 
-def driver_code(driver: Driver, names: Iterable[str]) -> str:
+def driver_code(driver: str, names: Iterable[str], root: Path = ROOT) -> str:
     """Return what a driver has for some names: functions of its `connection.py`, and facts about its protocol."""
-    return _driver_parts(driver, names).text()
+    return _driver_parts(driver, names, root).text()
 
 
-def _pattern(path: Path) -> tuple[Pattern, _Parts, str]:
+def _pattern(path: Path, root: Path) -> tuple[Pattern, _Parts, str]:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     begin = next((number for number, line in enumerate(lines) if line.startswith(BEGIN)), None)
@@ -89,7 +87,7 @@ def _pattern(path: Path) -> tuple[Pattern, _Parts, str]:
     body = "\n".join(lines[first:last]).strip()
     above = [node for node in tree.body if node.lineno <= first and not _is_docstring(node)]
     parts, helpers = _needed(above, lines, _names(ast.parse(body)))
-    offered = set().union(*(_offered(driver.name, driver.facts.protocol) for driver in drivers().values()))
+    offered = set().union(*(_offered(driver, root) for driver in drivers(root)))
     return (
         Pattern(parts.text(body), tuple(sorted(helpers.difference(offered))), tuple(sorted(helpers & offered)), first),
         parts,
@@ -118,30 +116,38 @@ def _needed(nodes: Iterable[ast.stmt], lines: list[str], wanted: set[str]) -> tu
     return parts, helpers
 
 
+class _Offer(NamedTuple):
+    """A statement that defines a name, and the file that it is in: its statements and its lines."""
+
+    node: ast.stmt
+    nodes: list[ast.stmt]
+    lines: list[str]
+
+
 @functools.cache
-def _offered(driver: str, protocol: str) -> dict[str, tuple[ast.stmt, tuple[ast.stmt, ...], tuple[str, ...]]]:
+def _offered(driver: str, root: Path) -> dict[str, _Offer]:
     """Return what a driver and its protocol offer to patterns: by name, the statement, and the file that it is in.
 
     `connect` is left out: a program has its own.
     """
     found = {}
-    facts = ROOT / "example_support" / "protocols" / f"{protocol}.py"
-    for path in (facts, ROOT / "drivers" / driver / "connection.py"):
-        text = path.read_text(encoding="utf-8")
+    facts = root / "example_support" / "protocols" / f"{drivers(root)[driver].facts.protocol}.py"
+    for path in (facts, root / "drivers" / driver / "connection.py"):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         tree = ast.parse(text)
         for node in tree.body:
             for name in _defines(node) if isinstance(node, ast.FunctionDef | ast.Assign) else ():
-                found[name] = node, tuple(tree.body), tuple(text.splitlines())
+                found[name] = _Offer(node, tree.body, text.splitlines())
     found.pop("connect", None)
     return found
 
 
-def _driver_parts(driver: Driver, names: Iterable[str]) -> _Parts:
-    parts = _Parts(set(), [])
+def _driver_parts(driver: str, names: Iterable[str], root: Path) -> _Parts:
+    parts, offered = _Parts(set(), []), _offered(driver, root)
     for name in names:
-        node, nodes, lines = _offered(driver.name, driver.facts.protocol)[name]
-        above, _ = _needed((other for other in nodes if other is not node), list(lines), _names(node))
-        code = re.sub(r"  # type: ignore\[[\w-]+\]", "", _source(node, list(lines)))
+        node, nodes, lines = offered[name]
+        above, _ = _needed((other for other in nodes if other is not node), lines, _names(node))
+        code = re.sub(r"  # type: ignore\[[\w-]+\]", "", _source(node, lines))
         # Of `import a` and `import a.b`, both of which bind `a`, what is used.
         parts.imports |= {line for line in above.imports if re.search(rf"\b{re.escape(line.split()[-1])}\b", code)}
         parts.definitions += [*above.definitions, code]

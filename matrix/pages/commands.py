@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix.catalogue import STACKS
-from matrix.catalogue.pattern import pattern
+from matrix.catalogue.pattern import pasted
 from matrix.errors import MatrixError
 from matrix.pages import check, choice, words
 from matrix.pages.explain import explain
@@ -117,7 +117,11 @@ def advice(facts: Facts, launcher: Launcher, stack: str, driver: str, transport:
     else:
         example = facts.examples[stack, found.best.remedy]
         lines += ["", *prose(f"Write {found.best.remedy}: {example.title}"), ""]
-        lines += [*words.pattern(pattern(facts.root / example.path)), "", f"It stands in {example.path}."]
+        lines += [
+            *words.pattern(pasted(facts.root / example.path, driver, facts.root)),
+            "",
+            f"It stands in {example.path}.",
+        ]
         if launcher.wiring and "_at_fork" not in found.best.remedy:
             lines += ["", *prose(launcher.where), "", *words.code(launcher.wiring.strip())]
         lines += ["", "What it costs:", *(line for sentence in found.cost for line in prose(sentence, 2))]

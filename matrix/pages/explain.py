@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matrix.catalogue import STACKS
-from matrix.catalogue.pattern import pattern
+from matrix.catalogue.pattern import pasted
 from matrix.pages import choice, symptoms, words
 from matrix.pages.facts import by_example
 from matrix.pages.words import prose
@@ -173,7 +173,7 @@ def _fix(facts: Facts, hazards: dict[str, list[Observation]], driver: str | None
     best = min(order, key=lambda n: (proofs[n].quality != "works", -len(counts[n]), order.index(n)))
     one = facts.examples[place[0], best]
     lines = ["", f"Fix ({best}, tested for {where}):", ""]
-    lines += [*words.pattern(pattern(facts.root / one.path)), "", f"  {one.path}"]
+    lines += [*words.pattern(pasted(facts.root / one.path, place[1], facts.root)), "", f"  {one.path}"]
     lines += [line for sentence in choice.cost(facts, proofs[best])[:3] for line in prose(sentence, 2)]
     shown = [seen for hazard in counts[best] for seen in hazards[hazard]][:CELLS]
     shown += sorted(proofs[best].cells, key=lambda seen: TRANSPORTS.index(seen.cell.transport))[:CELLS]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from matrix.records.claim import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Transport = Literal["tcp", "tls", "unix"]
 TRANSPORTS: tuple[Transport, ...] = ("tcp", "tls", "unix")
@@ -97,6 +100,10 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if stack not in self.stacks:
             return set()
         return {*self.stacks[stack].capabilities, *([] if self.descriptor == "none" else ["descriptor"])}
+
+    def runs(self, stack: str, needs: Iterable[str]) -> bool:
+        """Whether examples of a stack with some needs can be run with the driver."""
+        return stack in self.stacks and self.capabilities(stack).issuperset(needs)
 
 
 class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

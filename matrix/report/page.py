@@ -83,7 +83,7 @@ def write_report(summary: Summary, reasons: Mapping[str, Reason], path: Path) ->
             counterparts=example.counterparts,
             path=example.path.as_posix(),
             code=copied.code,
-            yours=copied.yours,
+            yours=(*copied.yours, *copied.from_driver),
             line=copied.line,
         )
     write_text(path, render(summary, reasons, cards))
