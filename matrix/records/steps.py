@@ -135,13 +135,13 @@ Record = Step | Identity
 _decoder = msgspec.json.Decoder(Record)
 
 
-def read_records(data: bytes) -> list[Record]:
-    """Return the records in what came through the pipe, one a line.
+def read_records(data: bytes, *, first: int = 1) -> list[Record]:
+    """Return the records in what came through the pipe, one a line, of which the first has the number `first`.
 
     Raises UnreadableError, with the line's number and the field, where a line is not what is defined here.
     """
     found: list[Record] = []
-    for number, line in enumerate(data.splitlines(), 1):
+    for number, line in enumerate(data.splitlines(), first):
         try:
             record = _decoder.decode(line)
             if isinstance(record, Step):

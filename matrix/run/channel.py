@@ -58,7 +58,7 @@ class StepChannel:
             return
         from_here = len(self.steps)
         try:
-            for record in read_records(whole):
+            for record in read_records(whole, first=len(self.steps) + len(self.identities) + 1):
                 if isinstance(record, Identity):
                     self.identities.append(record)
                 else:
