@@ -329,6 +329,51 @@ def test_a_long_run_keeps_what_matters() -> None:
     assert results.shorten(steps[:80]) == (steps[:80], 0, 0)
 
 
+def test_a_long_run_is_cut_alike_however_processes_interleave() -> None:
+    child = [replace(step, who="child 1") for step in reads(range(60))]
+    wait = Step(who="parent", action="wait")
+    runs = []
+    for index in (0, 3, 6):
+        short, omitted, after = results.shorten([*child[:index], wait, *child[index:]])
+        runs.append(observation(steps=short, omitted=omitted, omitted_after=after))
+    assert all(results.keep_if_same(runs[0], run) is runs[0] for run in runs)
+    both = [step for pair in zip(child, reads(range(60)), strict=True) for step in pair]
+    assert results.shorten(both) == (both, 0, 0)
+
+
+def test_children_that_start_at_once_may_be_numbered_either_way() -> None:
+    def run(first: int, second: int, wrong: int) -> Observation:
+        names = {first: "child 1", second: "child 2"}
+        steps = [
+            Step(who=names[number], action="look up", about=number, result="order", order=order, session=session)
+            for number, order, session in ((first, first, "A"), (second, wrong, "B"))
+        ]
+        children = [View(name=name, session="own", right=number) for number, name in names.items()]
+        return observation(children=children, steps=steps, server=ServerView(sessions_used=["A", "B"]))
+
+    def numbered_otherwise(steps: list[Step]) -> list[Step]:
+        return [replace(step, who={"child 1": "child 2", "child 2": "child 1"}[step.who]) for step in steps]
+
+    old = run(101, 102, 7)
+    children = [replace(view, name=f"child {3 - int(view.name[-1])}") for view in old.children]
+    same = replace(old, steps=numbered_otherwise(old.steps), children=children)
+    assert results.keep_if_same(old, same) is old
+    for other in (replace(old, children=children), run(101, 102, 8), run(101, 103, 7)):
+        assert results.keep_if_same(old, other) is other
+
+
+def test_it_does_not_matter_which_worker_takes_which_task() -> None:
+    def run(*tasks: int) -> list[Step]:
+        return [
+            replace(step, who=f"child {index % 2}")
+            for index, task in enumerate(tasks)
+            for step in reads(range(task, task + 1))
+        ]
+
+    old = observation(steps=run(1, 2, 3, 4))
+    assert results.keep_if_same(old, observation(steps=run(1, 2, 4, 3))) is old
+
+
 @given(st.lists(st.sampled_from(["right", "wrong", "raised"]), min_size=50, max_size=200), st.integers(20, 60))
 def test_a_run_of_any_length_is_cut_to_the_limit_between_steps(kinds: list[str], limit: int) -> None:
     changes: dict[str, dict[str, Any]] = {
@@ -338,7 +383,7 @@ def test_a_run_of_any_length_is_cut_to_the_limit_between_steps(kinds: list[str],
     }
     steps = [step for number, kind in enumerate(kinds) for step in reads(range(number, number + 1), **changes[kind])]
     short, omitted, after = results.shorten(steps, limit)
-    assert limit <= len(short) <= limit + 2
+    assert limit <= len(short) <= limit + max(limit // 4, 2)
     assert [*short[: after + 1], *steps[after + 1 : after + 1 + omitted], *short[after + 1 :]] == steps
     assert [step.name for step in short if step.result is None] == [step.name for step in short if step.result]
 

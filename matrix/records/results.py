@@ -22,7 +22,7 @@ from matrix.records.facts import TRANSPORTS, Transport
 from matrix.records.observation import Coordinates, Observation, ServerView, View
 from matrix.records.outcomes import Outcome, worst
 from matrix.records.reading import ROOT, read_json, shown
-from matrix.records.steps import Step, check
+from matrix.records.steps import READING, Step, check
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -193,15 +193,26 @@ def keep_if_same(old: Observation | None, new: Observation) -> Observation:
 def shorten(steps: Sequence[Step], limit: int = 80) -> tuple[list[Step], int, int]:
     """Leave out the uneventful middle of a long run; return the other steps, how many went, and after which index.
 
-    Of more than `limit` steps one stretch goes, so that about `limit` are left: the one with the fewest exceptions,
-    deaths and wrong rows, and of several the most central. A step that begins on one side of it ends there too.
+    Of more than `limit` steps those go that are too many, unless they are a few, out of the longest stretch in which
+    one process acts alone: where several do, no two runs would lose the same. In there it is the part with the fewest
+    exceptions and wrong rows, and of several the one nearest to the middle of what that process did. A step that begins
+    on one side of it ends there too.
     """
-    length = len(steps) - limit
-    if length <= 0:
+
+    def process(index: int) -> tuple[str, str]:
+        return steps[index].who, steps[index].thread
+
+    stretches = [list(stretch) for _, stretch in groupby(range(len(steps)), key=process)]
+    alone = max(stretches, key=len, default=[])[_CONTEXT:-_CONTEXT]
+    length = min(len(steps) - limit, len(alone))
+    if length < limit // 4:
         return list(steps), 0, 0
-    weights = [0, *accumulate(2 if step.result == "raised" or step.signal else step.wrong for step in steps)]
-    starts = range(_CONTEXT, limit - _CONTEXT + 1)
-    first = min(starts, key=lambda start: (weights[start + length] - weights[start], abs(start - limit / 2)))
+    weights = [0, *accumulate(step.went_wrong for step in steps)]
+    own = [index for index in range(len(steps)) if process(index) == process(alone[0])]
+    first = min(
+        alone[: len(alone) - length + 1],
+        key=lambda start: (weights[start + length] - weights[start], abs(own.index(start) * 2 + length - len(own))),
+    )
     last = first + length
     if _beginning(steps[first]) == steps[first - 1]:
         first += 1
@@ -211,26 +222,42 @@ def shorten(steps: Sequence[Step], limit: int = 80) -> tuple[list[Step], int, in
 
 
 def _facts(observation: Observation) -> Observation:
-    """Return an observation with what differs from run to run taken out or put in order."""
-    steps: dict[tuple[str, str], list[Step]] = {}
+    """Return an observation with what differs from run to run taken out or put in order.
+
+    Children that start at the same time are numbered as they come, and take tasks from a queue as they come. So they
+    are told apart by what they did, and it does not matter which order a process asked for if it got that one.
+    """
+    steps: dict[str, list[Step]] = {view.name: [] for view in [observation.parent, *observation.children]}
     for step in observation.steps:
-        steps.setdefault((step.who, step.thread), []).append(step)
-    letters: dict[int | str | None, str] = {}
+        asks = step.action in READING and (step.result is None or step.right)
+        steps.setdefault(step.who, []).append(
+            replace(step, who="", about=None, order=None) if asks else replace(step, who="")
+        )
+    for own in steps.values():
+        own.sort(key=lambda step: step.thread)
+    done = {who: [str(replace(step, session=step.session and "")) for step in own] for who, own in steps.items()}
+    order = sorted(steps, key=lambda who: (who != observation.parent.name, done[who]))
+    letters: dict[int | str, str] = {}
 
     def letter(session: int | str) -> str:
         return letters.setdefault(session, str(len(letters)))
 
-    ordered = [
-        step if step.session is None else replace(step, session=letter(step.session))
-        for _, each in sorted(steps.items())
-        for step in each
-    ]
-    used = sorted(letter(session) for session in observation.server.sessions_used)
     return replace(
         observation,
         seen=dict.fromkeys(sorted(observation.seen), 1),
-        steps=ordered,
-        server=replace(observation.server, sessions_used=used),
+        omitted_after=0,
+        steps=[
+            replace(step, who=str(number), session=None if step.session is None else letter(step.session))
+            for number, who in enumerate(order)
+            for step in steps[who]
+        ],
+        children=sorted(
+            (replace(view, name=str(order.index(view.name))) for view in observation.children),
+            key=lambda view: view.name,
+        ),
+        server=replace(
+            observation.server, sessions_used=sorted(letter(session) for session in observation.server.sessions_used)
+        ),
     )
 
 
