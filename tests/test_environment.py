@@ -192,6 +192,14 @@ def test_what_stands_in_for_it_is_said_each_time(
         assert capsys.readouterr().err == "no compiler\n"
 
 
+def test_what_stands_in_for_it_is_replaced_once_it_can_be_built(project: Path, built: Path) -> None:
+    answer = built.read_text()
+    built.write_text(json.dumps({"wheel": None, "note": "no compiler"}))
+    environment.environment("some", project)
+    built.write_text(answer)
+    assert modules(environment.environment("some", project)) == {"some", "built"}
+
+
 def test_a_driver_that_does_not_work_any_more_is_built_again(project: Path, built: Path) -> None:
     python = environment.environment("some", project)
     (module,) = python.parent.parent.glob("lib/python*/site-packages/some.py")

@@ -67,10 +67,10 @@ def test_whatever_installs_demands_hashes(place: str) -> None:
 def project(tmp_path: Path) -> Path:
     """Return a repository with a driver, a stack and the pins of the driver's environment."""
     (tmp_path / "drivers" / "some").mkdir(parents=True)
-    (tmp_path / "drivers" / "some" / "driver.toml").write_text('requires = ["some-driver~=1.0"]\n')
+    (tmp_path / "drivers" / "some" / "driver.toml").write_text('requires = ["some-driver~=1.0"]\n[stacks.orm]\n')
     (tmp_path / "drivers" / "some" / "requirements.txt").write_text(GOOD)
     (tmp_path / "orm").mkdir()
-    (tmp_path / "orm" / "stack.toml").write_text('requires = ["Some.ORM~=2.1"]\n')
+    (tmp_path / "orm" / "stack.toml").write_text('name = "orm"\nrequires = ["Some.ORM~=2.1"]\n')
     (tmp_path / "pyproject.toml").write_text('[project]\nrequires-python = ">=3.11"\n')
     return tmp_path
 
@@ -128,6 +128,11 @@ def test_a_bad_requirement_is_one_line(project: Path, text: str, problem: str) -
         pins.environments(project)
     assert str(caught.value).startswith(problem)
     assert "\n" not in str(caught.value)
+
+
+def test_an_environment_has_the_orms_of_the_stacks_that_the_driver_serves(project: Path) -> None:
+    (project / "drivers" / "some" / "driver.toml").write_text('requires = ["some-driver"]\n[stacks.bare]\n')
+    assert pins.environments(project)["some"].requires == ("some-driver",)
 
 
 def test_a_driver_may_not_have_the_name_of_a_group(project: Path) -> None:
@@ -194,7 +199,7 @@ def test_a_new_driver_gets_the_versions_that_the_others_have_and_changes_no_othe
     wheel_of(index, "some-orm", {}, version="2.6", requires=["shared"])
     wheel_of(index, "other-driver", {}, version="3.0", requires=["shared"])
     (project / "drivers" / "other").mkdir()
-    (project / "drivers" / "other" / "driver.toml").write_text('requires = ["other-driver"]\n')
+    (project / "drivers" / "other" / "driver.toml").write_text('requires = ["other-driver"]\n[stacks.orm]\n')
     assert pins.lock(project) == [project / "drivers" / "other" / "requirements.txt"]
     assert versions(pins.environments(project)["other"]) == {"other-driver": "3.0", "some-orm": "2.5", "shared": "7.1"}
 
@@ -208,7 +213,7 @@ def test_the_stacks_ranges_hold_in_every_environment(project: Path, index: Path)
 
 
 def test_what_cannot_be_pinned_is_one_line_and_no_file_changes(project: Path, index: Path) -> None:
-    (project / "drivers" / "some" / "driver.toml").write_text('requires = ["some-driver~=4.0"]\n')
+    (project / "drivers" / "some" / "driver.toml").write_text('requires = ["some-driver~=4.0"]\n[stacks.orm]\n')
     with pytest.raises(MatrixError) as caught:
         pins.lock(project)
     assert str(caught.value).startswith("drivers/some/requirements.txt cannot be written: ")

@@ -44,8 +44,10 @@ def environment(name: str, root: Path = pins.ROOT) -> Path:
     python = folder / "bin" / "python"
     with _locked(folder):
         made_from = _digest(known[name])
-        note = _note(folder, made_from)
-        if note is None or not (python.exists() and _imports(python, known[name])):
+        note = _note(folder, made_from) if python.exists() and _imports(python, known[name]) else None
+        if note and _build(name, str(python), root)[0]:  # what was missing for the build is here now
+            note = None
+        if note is None:
             note = _make(folder, name, known[name])
             (folder / STAMP).write_text(json.dumps({"from": made_from, "note": note}))
     if note:

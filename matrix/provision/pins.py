@@ -1,8 +1,9 @@
 """The pins: what each environment holds, as exact versions with hashes. Written by `nox -s lock`.
 
 An environment is a dependency group of `pyproject.toml`, pinned in `requirements/<group>.txt`, or a driver with the
-ORMs, pinned in the driver's own folder: `requirements` of the driver and of each stack are in their `driver.toml` and
-`stack.toml`. A driver that is built here has two files more, for what its build needs and for what stands in for it.
+ORMs of the stacks that it serves, pinned in the driver's own folder: `requires` of a driver is in its `driver.toml`,
+that of an ORM in the `stack.toml` of its stack. A driver that is built here has two files more, for what its build
+needs and for what stands in for it.
 
     python -m matrix.provision.pins                  check every file of pins against what it has to satisfy
     python -m matrix.provision.pins lock [--upgrade] write them; a file whose pins did not change is not touched
@@ -145,7 +146,8 @@ def environments(root: Path = ROOT) -> dict[str, Pins]:
         if name in found:
             raise MatrixError(f"{path.relative_to(root)}: `{name}` is a dependency group; name the folder otherwise")
         facts = _toml(path, root)
-        requires = (*_requires(path, facts, root), *orms)
+        served = [requirement for stack in facts.get("stacks", ()) for requirement in orms.get(stack, ())]
+        requires = (*_requires(path, facts, root), *served)
         found[name] = Pins(path.with_name("requirements.txt"), path, requires, root, _build(path, facts, root))
     return found
 
@@ -168,13 +170,14 @@ def _build(path: Path, facts: dict[str, Any], root: Path) -> Build | None:
         pins=Pins(path.with_name("requirements-build.txt"), path, _requires(path, table, root), root),
         prebuilt=Pins(path.with_name("requirements-prebuilt.txt"), path, instead, root),
         headers=table["headers"],
-        module=facts.get("module") or facts["import_name"],
+        module=facts["module"],
     )
 
 
-def _orms(root: Path) -> tuple[str, ...]:
-    """Return the requirements of all stacks: the ORMs."""
-    return tuple(text for path in sorted(root.glob("*/stack.toml")) for text in _toml(path, root).get("requires", ()))
+def _orms(root: Path) -> dict[str, tuple[str, ...]]:
+    """Return the requirements of each stack's ORM, by the stack's name."""
+    stacks = [_toml(path, root) for path in sorted(root.glob("*/stack.toml"))]
+    return {facts["name"]: tuple(facts.get("requires", ())) for facts in stacks}
 
 
 def _requires(path: Path, facts: dict[str, Any], root: Path) -> tuple[str, ...]:
@@ -239,7 +242,7 @@ def lock(root: Path = ROOT, *, upgrade: bool = False) -> list[Path]:
     """
     wanted = files(root)
     texts = {one.path: one.path.read_text(encoding="utf-8") for one in wanted if one.path.exists()}
-    orms = "".join(f"{requirement}\n" for requirement in _orms(root))
+    orms = "".join(f"{requirement}\n" for stack in _orms(root).values() for requirement in stack)
     changed = []
     for one in wanted:
         known = texts.get(one.path, "")
