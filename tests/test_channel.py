@@ -61,7 +61,7 @@ def test_a_record_that_was_cut_off_is_incomplete() -> None:
 
 def test_several_processes_report_through_one_pipe(tmp_path: Path) -> None:
     with StepChannel(tmp_path / "pipe", lambda _: None) as channel:
-        program = "from report import report\nfor number in range(200): report('look up', number)"
+        program = "from step_records import report\nfor number in range(200): report('look up', number)"
         processes = [
             subprocess.Popen(
                 [sys.executable, "-c", program], cwd=FAKES, env={**os.environ, VARIABLE: str(channel.path)}

@@ -175,7 +175,7 @@ def test_a_server_that_cannot_be_had_makes_its_cells_not_applicable(
 
 
 def test_an_environment_without_the_driver_is_one_line(matrix: Callable[..., Summary]) -> None:
-    with pytest.raises(MatrixError, match='second is not installed for .*; nox -s "matrix\\(second\\)" makes'):
+    with pytest.raises(MatrixError, match=r'second is not installed for .*; nox -s "matrix\(second\)" makes'):
         matrix("*/*/second", pythons={"second": Path(sys.executable)})
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from report import report
+from step_records import report
 
 print("begun", flush=True)
 report("prepare", result="done", text="tcp")

@@ -1,6 +1,6 @@
 """Reports that it has committed a write which it never made."""
 
-from report import report
+from step_records import report
 
 report("insert", 1001)
 report("insert", 1001, "done")

@@ -2,7 +2,7 @@
 
 import sys
 
-from report import report
+from step_records import report
 
 for number in range(int(sys.argv[1])):
     report("look up", number)

@@ -1,6 +1,6 @@
 """Reports something that is no record, and then what would be one."""
 
-from report import report, write
+from step_records import report, write
 
 write('{"who": "parent", "rumour": true}')
 report("look up", 1)

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from report import report
+from step_records import report
 
 report("prepare", result="done", text="tcp")
 until = time.monotonic() + float(sys.argv[1])

@@ -2,7 +2,7 @@
 
 import time
 
-from report import report
+from step_records import report
 
 print("preparing", flush=True)
 report("prepare")

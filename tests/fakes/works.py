@@ -1,6 +1,6 @@
 """Looks up an order and gets it."""
 
-from report import report
+from step_records import report
 
 report("prepare")
 report("prepare", result="done", text="tcp")
