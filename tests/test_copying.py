@@ -1,38 +1,37 @@
-"""Every example runs where it is copied to, with its folder's helper, `DATABASE_URL` and nothing else from here."""
+"""What is pasted is what was run: each pattern, as pages print it, runs in its example where it is copied to."""
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from matrix.records.transcript import parse
 
-from matrix import catalogue
-from matrix.catalogue import STACKS, Cell, Example, cells, drivers, examples
+from matrix.catalogue import ROOT, Cell, Example, cells, drivers, examples, stacks
 from matrix.catalogue.claims import claims
-from matrix.process.execute import execute
+from matrix.catalogue.pattern import BEGIN, END, driver_code, pasted, pattern
+from matrix.process.execute import start
 from matrix.process.watchdog import Watchdog
-from matrix.records.reading import ROOT
-from matrix.records.run import Run
-from matrix.run.cell import clean_environ, database_name
+from matrix.run.cell import Subject, Surroundings, clean_environ, database_name, run_cell
+from matrix.run.environment import environment, interpreter
 from matrix.run.judge import judge
 from matrix.servers import Observer, Server, observer, running
 
-#: What an example's folder needs besides the example: the helper, and for Django the project around it.
-PROJECT = ("__init__.py", "helper.py", "settings.py", "models.py", "migrations")
-
 
 def chosen() -> list[Cell]:
-    """One cell of each example, the drivers by turns."""
-    found = []
-    for number, (stack, name) in enumerate(examples()):
-        of_example = [c for c in cells() if (c.stack, c.example, c.transport) == (stack, name, "tcp")]
-        if of_example:
-            found.append(of_example[number % len(of_example)])
+    """One cell of each example, the drivers by turns; with every driver if its pattern has code of the driver's."""
+    found: list[Cell] = []
+    for number, ((stack, name), example) in enumerate(examples().items()):
+        of_example = [cell for cell in cells() if (cell.stack, cell.example, cell.transport) == (stack, name, "tcp")]
+        every = pattern(ROOT / example.path).from_driver or not of_example
+        found += of_example if every else [of_example[number % len(of_example)]]
     return found
+
+
+CHOSEN = chosen()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def watchdog() -> Iterator[Watchdog]:
 
 @pytest.fixture(scope="module")
 def servers(watchdog: Watchdog) -> Iterator[dict[str, tuple[Server, Observer]]]:
-    """Every server that can be had here, with a connection to it."""
+    """Every server that is available here, with a connection to it."""
     with running(sorted({cell.server for cell in cells()}), watchdog=watchdog) as found:
         started = {name: server for name, server in found.items() if isinstance(server, Server)}
         looks = {name: observer(server) for name, server in started.items()}
@@ -52,50 +51,81 @@ def servers(watchdog: Watchdog) -> Iterator[dict[str, tuple[Server, Observer]]]:
             look.close()
 
 
-@pytest.mark.parametrize("cell", chosen(), ids=lambda cell: cell.id)
-def test_an_example_runs_where_it_is_copied_to(
+def copy(cell: Cell, root: Path) -> None:
+    """Copy what an example needs, with its pattern as it is pasted."""
+    stack = stacks()[cell.stack]
+    names = ["__init__.py", "helper.py", "stack.toml", f"{cell.example}.py", *stack.facts.project]
+    paths = [Path("example_support"), Path("drivers", cell.driver), *(Path(stack.folder, name) for name in names)]
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / path).is_dir():
+            shutil.copytree(ROOT / path, root / path, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / path, root / path)
+    example = root / examples()[cell.stack, cell.example].path
+    example.write_text(with_pasted(example.read_text(), pasted(ROOT / example.relative_to(root), cell.driver).code))
+
+
+def with_pasted(source: str, code: str) -> str:
+    """Return an example's source with some code in place of its pattern and of what the pattern needs above it."""
+    above, _, rest = source.partition(BEGIN)
+    _, _, below = rest.partition(END)
+    assert below
+    defined = {node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    folders = {stack.folder for stack in stacks().values()}
+    imports = []
+    for node in ast.parse(above).body:
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in folders:
+            # What is in the code must not come from the helper.
+            kept = [alias for alias in node.names if alias.name not in defined]
+            imports.append(ast.unparse(ast.ImportFrom(node.module, kept, node.level)))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(ast.unparse(node))
+    return "\n".join([*imports, code, END + below])
+
+
+@pytest.mark.parametrize("cell", CHOSEN, ids=lambda cell: cell.id)
+def test_a_pasted_pattern_has_the_outcome_of_its_example(
     cell: Cell, servers: dict[str, tuple[Server, Observer]], watchdog: Watchdog, tmp_path: Path
 ) -> None:
-    folder = tmp_path / STACKS[cell.stack]
+    root, folder = tmp_path / "copy", tmp_path / "pipes"
     folder.mkdir()
-    source = ROOT / STACKS[cell.stack]
-    for name in (*PROJECT, f"{cell.example}.py", *([cell.driver] if cell.stack == "bare" else [])):
-        if (source / name).is_dir():
-            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif (source / name).exists():
-            shutil.copy(source / name, folder / name)
+    copy(cell, root)
     server, look = servers[cell.server]
-    database = database_name(watchdog.token, chosen().index(cell))
-    look.create_database(database)
-    try:
-        execution = execute(
-            [sys.executable, "-m", catalogue.module(cell)],
-            env={
-                **clean_environ(watchdog.environ()),
-                "DATABASE_URL": drivers()[cell.driver].url(cell.stack, "tcp", server, database),
-            },
-            cwd=tmp_path,
-            deadline=8,
-            groups=watchdog,
-            mark=database,
-        )
-        lines, _ = parse(execution.output)
-        written = look.committed(database) if any(line.action == "insert" for line in lines) else None
-    finally:
-        look.drop_database(database)
-    assert lines, execution.errors
-    assert execution.returncode in (0, None) or execution.signal, execution.errors
-    committed = None if written is None else frozenset(number for number in written if number > 1000)
-    verdict = judge(Run(lines, timed_out=execution.timed_out, signal=execution.signal, committed=committed))
-    assert verdict.outcome in claims(cell.driver)[cell].outcomes
+    place = environment(interpreter(cell.driver))
+    subject = Subject(cell, drivers()[cell.driver], stacks()[cell.stack], place, server)
+    around = Surroundings(8, watchdog, clean_environ(watchdog.environ()), folder, root, None)
+    database = database_name(watchdog.token, CHOSEN.index(cell))
+    result = run_cell(subject, around, look, database=database, start=start)
+    assert judge(result.run).outcome in claims(cell.driver)[cell].outcomes
 
 
 @pytest.mark.parametrize("example", examples().values(), ids=lambda example: example.module)
-def test_a_pattern_uses_nothing_private_to_this_repository(example: Example) -> None:
-    """The part between `# The pattern.` and `# What happens.` may use `connect`, which stands for the reader's own."""
+def test_a_pattern_uses_nothing_private(example: Example) -> None:
+    """A pattern may use `connect`, which stands for the reader's own, and documented functions of the driver's."""
     source = (ROOT / example.path).read_text()
-    assert source.count("# The pattern.") == 1
-    pattern = source.partition("# The pattern.")[2].partition("# What happens.")[0]
-    assert pattern.strip()
-    for name in ("step(", "look_up(", "insert(", "wait_for(", "prepare(", "say("):
-        assert name not in pattern, name
+    assert source.count(BEGIN) == source.count(END) == 1
+    code = source.partition(BEGIN)[2].partition(END)[0]
+    assert code.strip()
+    for name in ("step(", "look_up(", "insert(", "wait_for(", "prepare("):
+        assert name not in code, name
+    # Attributes that a class of the pattern's own sets may have a name of that kind.
+    private = set(re.findall(r"\.(_[a-z]\w*)", code)) - set(re.findall(r"\b(?:def )?(_[a-z]\w*)(?:=|\()", code))
+    assert private == set()
+
+
+@pytest.mark.parametrize("driver", drivers())
+def test_what_is_pasted_of_a_driver_is_short_and_documented(driver: str) -> None:
+    names = {
+        name
+        for example in examples().values()
+        if drivers()[driver].facts.runs(example.stack, example.needs)
+        for name in pattern(ROOT / example.path).from_driver
+    }
+    for name in names:
+        code = driver_code(driver, [name])
+        assert "type: ignore" not in code
+        for node in ast.parse(code).body:
+            if isinstance(node, ast.FunctionDef):
+                assert ast.get_docstring(node)
+                assert len(ast.unparse(node).splitlines()) <= 8
