@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from matrix import catalogue
 from matrix.__main__ import main
 from matrix.catalogue import STACKS
-from matrix.catalogue.pattern import pattern
+from matrix.catalogue.pattern import pasted, pattern
 from matrix.errors import MatrixError
 from matrix.pages import check, choice, links, prose, statements, symptoms
 from matrix.pages.commands import advice
@@ -456,22 +456,41 @@ def test_messages_are_normalised(message: str, plain: str) -> None:
 # Code.
 
 
-def test_every_pattern_stands_by_itself() -> None:
+def unbound(code: str) -> set[str]:
+    """Return the names that some code uses and neither defines nor imports."""
+    tree = ast.parse(code)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | {*dir(builtins), "__file__"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+    return {node.id for node in names} - bound
+
+
+def test_every_pattern_stands_by_itself_but_for_what_it_says_is_yours_or_your_drivers() -> None:
     for example in catalogue.examples().values():
         found = pattern(ROOT / example.path)
-        tree = ast.parse(found.code)
-        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-        bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | set(found.yours)
-        bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | set(dir(builtins)) | {"__file__"}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-                bound.add(node.name)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ExceptHandler) and node.name:
-                bound.add(node.name)
-        assert {node.id for node in names} <= bound, example.path
+        assert unbound(found.code) == {*found.yours, *found.from_driver}, example.path
         assert "helper" not in found.code.partition("def ")[0], example.path
+
+
+def test_every_pattern_stands_by_itself_as_it_is_pasted_with_a_driver() -> None:
+    for stack, name, driver in {(cell.stack, cell.example, cell.driver) for cell in catalogue.cells()}:
+        found = pasted(ROOT / catalogue.examples()[stack, name].path, driver)
+        assert unbound(found.code) == set(found.yours), (stack, name, driver)
+
+
+def test_what_differs_from_driver_to_driver_is_printed_once_for_each(facts: Facts) -> None:
+    page = render(facts)["docs/examples/discarded_in_child.md"]
+    _, _, rest = page.partition("## What differs from driver to driver")
+    for driver in facts.drivers:
+        assert f"[{driver}](../../drivers/{driver}/README.md):\n\n```python\ndef descriptor(connection):" in rest
 
 
 # Advice.

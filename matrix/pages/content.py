@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.catalogue import STACKS, Example
+from matrix.catalogue.pattern import driver_code, pattern
 from matrix.pages import choice, symptoms
 from matrix.pages.facts import by_example
 from matrix.pages.statements import Result, fill, test
@@ -233,11 +234,16 @@ def sources(facts: Facts, driver: str) -> dict[str, list[tuple[str, Source]]]:
 
 
 def descriptor(facts: Facts, driver: str) -> str:
-    """Return the source of the driver's function that returns the descriptor, from its connection.py."""
-    path = facts.root / "drivers" / driver / "connection.py"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    match = re.search(r"^def descriptor\(.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
-    return match[0].strip() if match else ""
+    """Return the driver's function that returns the descriptor, as it is pasted; empty if there is none."""
+    return "" if facts.drivers[driver].descriptor == "none" else driver_code(driver, ["descriptor"], facts.root)
+
+
+def code_by_driver(facts: Facts, name: str) -> dict[str, str]:
+    """Return what each driver has for the names that an example's patterns leave to it; empty if there are none."""
+    patterns = [pattern(facts.root / facts.examples[stack, name].path, facts.root) for stack in facts.stacks(name)]
+    names = sorted({one for found in patterns for one in found.from_driver})
+    used = dict.fromkeys(cell.driver for cell in facts.cells if cell.example == name)
+    return {driver: driver_code(driver, names, facts.root) for driver in used} if names else {}
 
 
 def draw(facts: Facts, seen: Observation) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from matrix.catalogue import STACKS
-from matrix.catalogue.pattern import driver_code, pattern
+from matrix.catalogue.pattern import pattern
 from matrix.errors import MatrixError
 from matrix.pages import content, tables
 from matrix.pages.links import relative
@@ -137,7 +137,6 @@ def _environment() -> jinja2.Environment:
         "describe": describe,
         "by_outcome": by_outcome,
         "pattern": pattern,
-        "driver_code": driver_code,
         "content": content,
     }
     return environment

@@ -28,7 +28,8 @@ _FIELDS = {field.name: field.default for field in msgspec.structs.fields(Row) if
 class Card(msgspec.Struct, frozen=True):
     """What the report shows of an example: what it does and its code, from `line` of the file at `path`.
 
-    `yours` are the names that the code leaves to the reader's program.
+    `yours` are the names that the code leaves to the reader's program. `by_driver` is the code for each driver, if it
+    differs from driver to driver.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Card(msgspec.Struct, frozen=True):
     code: str
     yours: tuple[str, ...]
     line: int
+    by_driver: dict[str, str]
 
 
 class Pool:

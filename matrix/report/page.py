@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import jinja2
 from markupsafe import Markup, escape
 
-from matrix.catalogue import STACKS, examples
-from matrix.catalogue.pattern import pattern
+from matrix.catalogue import STACKS, cells, examples
+from matrix.catalogue.pattern import pasted, pattern
 from matrix.files import write_text
 from matrix.records.facts import TRANSPORTS
 from matrix.records.outcomes import OUTCOMES, SIGNS
@@ -76,6 +76,7 @@ def write_report(summary: Summary, reasons: Mapping[str, Reason], path: Path) ->
     cards = {}
     for (stack, name), example in examples().items():
         copied = pattern(ROOT / example.path)
+        whose = [cell.driver for cell in cells() if (cell.stack, cell.example) == (stack, name)]
         cards[f"{stack}/{name}"] = Card(
             title=example.title,
             body=example.body,
@@ -83,8 +84,9 @@ def write_report(summary: Summary, reasons: Mapping[str, Reason], path: Path) ->
             counterparts=example.counterparts,
             path=example.path.as_posix(),
             code=copied.code,
-            yours=(*copied.yours, *copied.from_driver),
+            yours=copied.yours,
             line=copied.line,
+            by_driver={d: pasted(ROOT / example.path, d).code for d in dict.fromkeys(whose) if copied.from_driver},
         )
     write_text(path, render(summary, reasons, cards))
 

@@ -396,20 +396,21 @@
     const [stack, , ...rest] = id.split("/");
     const own = el("details", { class: "remedy", open: example.kind === "remedy" },
       el("summary", {}, example.kind === "remedy" ? "The code of this remedy" : "The code that did this", " ", el("code", {}, example.path)),
-      yours(example), codeBlock("Code", example.code));
+      yours(example), codeBlock("Code", codeOf(example, rest[0])));
     if (example.kind === "remedy") return el("section", {}, el("h3", {}, "Code to copy"), own);
     const remedies = example.counterparts.filter((name) => all.examples[`${stack}/${name}`]).map((name, index) => {
       const remedy = all.examples[`${stack}/${name}`], cell = [stack, name, ...rest].join("/"), found = byId.get(cell);
       return el("details", { class: "remedy", open: index === 0 },
         el("summary", {}, el("code", {}, name), " ", found ? [badge(found.outcome, $("i", found.link).textContent), " here"] : ""),
         el("p", {}, inline(remedy.title), " ", found ? el("a", { href: hashOf({ ...state, cell }), onclick: (event) => openBy(event, cell) }, "Open its cell") : ""),
-        yours(remedy), codeBlock(`Code of ${name}`, remedy.code));
+        yours(remedy), codeBlock(`Code of ${name}`, codeOf(remedy, rest[0])));
     });
     return el("section", {},
       el("h3", {}, remedies.length ? "Tested fixes" : "Code"),
       remedies, own);
   }
 
+  const codeOf = (example, driver) => example.by_driver[driver] || example.code;
   const yours = (example) => (example.yours.length ? el("p", { class: "key" }, "Yours: ", example.yours.map((name, i) => [i ? ", " : "", el("code", {}, name)])) : "");
 
   const codeBlock = (label, text, pre = el("pre", {}, el("code", {}, text))) => el("div", { class: "block" }, copyButton("Copy", () => text, label), scroll(label, pre));
