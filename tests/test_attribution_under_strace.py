@@ -9,7 +9,6 @@ import functools
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from matrix.process.watchdog import Watchdog
 from matrix.records.reading import ROOT
 from matrix.records.wire import Connection
 from matrix.run.cell import Subject, Surroundings, clean_environ, run_cell
-from matrix.run.environment import environment
+from matrix.run.environment import environment, interpreter
 from matrix.run.tap import Tap
 from matrix.servers import Server
 from matrix.wire.attribution import Attribution, attribute, is_socket, undelivered
@@ -182,8 +181,9 @@ class Traced:
 def traced() -> Iterator[dict[str, Traced]]:
     if why := obstacle():
         pytest.skip(why)
-    drivers, stacks, installed = catalogue.drivers(), catalogue.stacks(), environment(Path(sys.executable))
-    wanted = [cell for cell in CELLS if installed.has(drivers[cell.driver])]
+    drivers, stacks = catalogue.drivers(), catalogue.stacks()
+    installed = {name: environment(interpreter(name)) for name in drivers}
+    wanted = [cell for cell in CELLS if installed[cell.driver].has(drivers[cell.driver])]
     with contextlib.ExitStack() as stack:
         watchdog = stack.enter_context(Watchdog())
         running = stack.enter_context(servers.running(sorted({cell.server for cell in wanted}), watchdog=watchdog))
@@ -195,7 +195,7 @@ def traced() -> Iterator[dict[str, Traced]]:
         futures = {}
         for number, cell in enumerate(wanted):
             if isinstance(server := running[cell.server], Server):
-                subject = Subject(cell, drivers[cell.driver], stacks[cell.stack], installed, server)
+                subject = Subject(cell, drivers[cell.driver], stacks[cell.stack], installed[cell.driver], server)
                 futures[cell.id] = pool.submit(run, subject, around, f"matrix_strace_{number}")
         yield {key: future.result() for key, future in futures.items()}
 

@@ -17,6 +17,7 @@ import pytest
 from matrix.catalogue import ROOT, Cell, cells, drivers, module
 from matrix.process.watchdog import Watchdog
 from matrix.records.steps import Identity, Record, Step, read_records
+from matrix.run.environment import interpreter
 from matrix.servers import Observer, Server, observer, running
 
 FACTS = """\
@@ -281,7 +282,7 @@ def test_spawned_children_record_too_and_the_connection_in_use_says_what_it_is(
     driver = drivers()[cell.driver]
     try:
         url = driver.url(cell.stack, cell.transport, server, database)
-        done, records = run([sys.executable, "-m", module(cell)], ROOT, url, tmp_path / "pipe")
+        done, records = run([str(interpreter(cell.driver)), "-m", module(cell)], ROOT, url, tmp_path / "pipe")
     finally:
         look.drop_database(database)
     assert done.returncode == 0, done.stderr

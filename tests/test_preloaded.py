@@ -17,7 +17,7 @@ import pytest
 from matrix.catalogue import STACKS, cells, drivers, preload, stacks
 from matrix.process.execute import Execution, Start, execute, start
 from matrix.process.preloaded import MARK, Interpreters
-from tests.environments import pythons
+from matrix.run.environment import interpreter
 from tests.test_execute import FAKES, NoGroups, alive
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ KINDS = sorted({(cell.stack, cell.driver) for cell in cells()})
 def test_a_copy_brings_its_own_driver_and_orm_and_nothing_else(
     interpreters: Interpreters, stack: str, driver: str
 ) -> None:
-    python, names = pythons()[driver], preload(stack, driver)
+    python, names = interpreter(driver), preload(stack, driver)
     copy = run("names_its_modules", interpreters.of(python, names).start, python=python)
     imported, descriptors, threads = copy.output.splitlines()
     assert (descriptors, threads) == ("0 1 2", "1")
