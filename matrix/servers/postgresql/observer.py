@@ -62,7 +62,13 @@ def set_password(sockets: Path, port: int, old: str, new: str) -> None:
 
 def connect(server: Server) -> _Observer:
     """Connect to a server; raise ``MatrixError`` if it refuses."""
-    return _Observer(server)
+    observer = _Observer(server)
+    try:
+        observer.check()
+    except MatrixError:
+        observer.close()
+        raise
+    return observer
 
 
 class _Observer:
@@ -71,6 +77,9 @@ class _Observer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    def check(self) -> None:
+        """Run a statement."""
         self._query("SELECT 1")
 
     def _query(self, query: Any, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
