@@ -43,7 +43,8 @@ __all__ = [
 
 ORDERS = 499
 
-descriptor = driver.descriptor
+# None if the driver has none; examples that need it say so.
+descriptor: Any = getattr(driver, "descriptor", None)
 # Django raises an exception of its own in place of the driver's.
 transcript.original = lambda error: error.__cause__ or error
 

@@ -9,6 +9,8 @@ what follows the bytes that the child read, and gets an error. The rows of this 
 child's share ends where a row ends; with other rows the parent continues in the middle of one: garbage, an exception,
 or an endless wait.
 
+Needs: server_side_cursor
+
 Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """
 

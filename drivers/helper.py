@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 from example_support import replies, transcript
@@ -43,9 +44,10 @@ ORDERS = 499
 SESSION_ID = protocol.SESSION_ID
 
 use("bare")
-descriptor = driver.descriptor
 ping = driver.ping
-server_side_cursor = driver.server_side_cursor
+# Not every driver has these; examples say which of them they need.
+descriptor: Any = getattr(driver, "descriptor", None)
+server_side_cursor: Any = getattr(driver, "server_side_cursor", None)
 
 
 def connect(*, autocommit: bool = True) -> Any:
@@ -70,7 +72,7 @@ def look_up(connection: Any, number: int, *, held: bool = False) -> int | None:
 
     def ask() -> Any:
         columns = ["id", protocol.SESSION_ID, *([protocol.HELD] if held else [])]
-        with connection.cursor() as cursor:
+        with closing(connection.cursor()) as cursor:
             cursor.execute(f"SELECT {', '.join(columns)} FROM orders WHERE id = %s", (number,))
             return _order(cursor.fetchone())
 
@@ -107,7 +109,7 @@ def insert(connection: Any, number: int) -> None:
     """Write one new order on `connection`, in whatever transaction it is in."""
 
     def write() -> None:
-        with connection.cursor() as cursor:
+        with closing(connection.cursor()) as cursor:
             cursor.execute("INSERT INTO orders (id, item) VALUES (%s, %s)", (number, "new"))
 
     step("insert", write, about=number)
@@ -124,7 +126,7 @@ def prepare() -> None:
     def fill() -> str:
         connection = driver.connect(url)
         query = _query(connection)
-        with connection.cursor() as cursor:
+        with closing(connection.cursor()) as cursor:
             cursor.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, item VARCHAR(100) NOT NULL)")
             if query("SELECT COUNT(*) FROM orders")[0] == 0:
                 rows = ", ".join(f"({number}, 'order {number}')" for number in range(1, ORDERS + 1))
@@ -141,7 +143,7 @@ def _query(connection: Any) -> Callable[[str], Any]:
     """Return a function that runs a query on `connection` and returns its only row."""
 
     def query(sql: str) -> Any:
-        with connection.cursor() as cursor:
+        with closing(connection.cursor()) as cursor:
             cursor.execute(sql)
             return cursor.fetchone()
 

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -47,16 +48,20 @@ def use(stack: str) -> dict[str, Any]:
 
 
 def error_code(error: BaseException) -> str | None:
-    """Return the code that an exception carries, None if it has none or 0.
+    """Return the code that an exception carries: a number other than 0 or an SQLSTATE, None if it has neither.
 
-    An `OSError` carries it in `errno`, an exception of the driver where `code` in its facts says.
+    An `OSError` carries it in `errno`, an exception of the driver where `code` in the driver's facts says.
     """
-    code = None
+    place: list[str] = []
     if isinstance(error, OSError):
-        code = error.errno
+        place = ["errno"]
     elif facts["module"] in {kind.__module__.partition(".")[0] for kind in type(error).__mro__}:
-        if facts["code"] != "args":
-            code = getattr(error, facts["code"], None)
-        elif error.args and isinstance(error.args[0], int):
-            code = error.args[0]
-    return str(code) if code else None
+        place = facts["code"].split(".")
+    code: Any = getattr(error, place[0], None) if place else None
+    for key in place[1:]:
+        try:
+            code = code[int(key) if key.isdigit() else key]
+        except (LookupError, TypeError):
+            return None
+    is_code = isinstance(code, int) or (isinstance(code, str) and re.fullmatch(r"[0-9A-Z]{5}", code))
+    return str(code) if code and is_code else None

@@ -57,7 +57,8 @@ SERVER_SESSION = literal_column(protocol.SESSION_ID, BigInteger)
 
 if setup := use("sqlalchemy").get("setup"):
     pkgutil.resolve_name(setup)()
-descriptor = driver.descriptor
+# None if the driver has none; examples that need it say so.
+descriptor: Any = getattr(driver, "descriptor", None)
 # SQLAlchemy raises an exception of its own in place of the driver's.
 transcript.original = lambda error: getattr(error, "orig", None) or error
 

@@ -29,7 +29,7 @@ protocol = "postgresql"
 servers = {servers}
 schemes = ["{scheme}"]
 descriptor = "{descriptor}"
-code = "args"
+code = "args.0"
 urls = {{tcp = "{scheme}://tcp", tls = "{scheme}://tls", unix = "{scheme}://unix"}}
 page = {{about = "", descriptor = ""}}
 {stacks}
@@ -154,8 +154,8 @@ def test_two_stacks_of_one_name_are_an_error(root: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('code = "args"', "code = 5", ["line 9", "code"]),
-        ('code = "args"', 'code = "args"\ncolour = "red"', ["colour"]),
+        ('code = "args.0"', "code = 5", ["line 9", "code"]),
+        ('code = "args.0"', 'code = "args.0"\ncolour = "red"', ["colour"]),
         ('tls = "quick://tls", ', "", ["`tls`"]),
         ('descriptor = "public"', 'descriptor = "perhaps"', ["descriptor", "perhaps"]),
     ],

@@ -41,7 +41,7 @@ class Error(Exception):
 def repository(tmp_path: Path) -> Path:
     """A repository with what the examples share and one made-up driver, `some`, for URLs that begin with `some://`."""
     shutil.copytree(ROOT / "example_support", tmp_path / "example_support")
-    add_driver(tmp_path, "some", code="args")
+    add_driver(tmp_path, "some", code="args.0")
     return tmp_path
 
 
@@ -152,16 +152,24 @@ thread.join()
 @pytest.mark.parametrize(
     ("facts", "error", "code", "text"),
     [
-        ("args", "Error(2013, 'Lost connection')", "2013", "Lost connection"),
-        ("args", "Error(-1, 'pure Python')", "-1", "pure Python"),
-        ("args", "Error(0, '')", None, "(0, '')"),
-        ("args", "Error('no number')", None, "no number"),
+        ("args.0", "Error(2013, 'Lost connection')", "2013", "Lost connection"),
+        ("args.0", "Error(-1, 'pure Python')", "-1", "pure Python"),
+        ("args.0", "Error(0, '')", None, "(0, '')"),
+        ("args.0", "Error('no number')", None, "no number"),
         ("errno", "error", "-1", "the server has gone"),
         ("sqlstate", "error", "57P01", "the server has gone"),
         ("pgcode", "error", None, "the server has gone"),
+        (
+            "args.0.C",
+            "Error({'C': '57P01', 'M': 'the server has gone'})",
+            "57P01",
+            "{'C': '57P01', 'M': 'the server has gone'}",
+        ),
+        ("args.0.C", "Error('the server has gone')", None, "the server has gone"),
+        ("args.1", "Error('alone')", None, "alone"),
         ("sqlstate", "ConnectionResetError(104, 'Connection reset by peer')", "104", "Connection reset by peer"),
-        ("args", "KeyError(7)", None, "7"),
-        ("args", "Error('one\\ntwo')", None, "one"),
+        ("args.0", "KeyError(7)", None, "7"),
+        ("args.0", "Error('one\\ntwo')", None, "one"),
     ],
 )
 def test_an_exception_carries_its_code_where_the_drivers_facts_say(
@@ -247,7 +255,7 @@ def test_a_url_that_names_no_driver_or_two_is_one_line(
     repository: Path, url: str, others: dict[str, str], words: list[str]
 ) -> None:
     for name, scheme in others.items():
-        add_driver(repository, name, code="args", scheme=scheme)
+        add_driver(repository, name, code="args.0", scheme=scheme)
     done, _ = run([sys.executable, "-c", PRELUDE], repository, url)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

@@ -67,8 +67,8 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lock` pins them. `distributions` are the names under which the package index has it, the usual one first.
     `module` is the top-level package of its connections, `implementation` what its `connection.py` must report (see
     `Identity`). `protocol` names what it speaks, `servers` the products that it is run against. `schemes` are those of
-    the DATABASE_URLs that name it, `urls` says how DATABASE_URL is spelled for each transport. `code` is how its
-    exceptions carry the error code: the name of an attribute, or `args` for an integer in the first argument.
+    the DATABASE_URLs that name it, `urls` says how DATABASE_URL is spelled for each transport. `code` says where its
+    exceptions carry the error code: an attribute such as `sqlstate`, and after it indexes or keys, such as `args.0`.
     `descriptor` is how a connection's descriptor is reached: by a `public` method, a `private` attribute, or not at all
     (`none`). `stacks` has a table for each stack that the driver is run in.
     """
@@ -81,7 +81,7 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     servers: tuple[str, ...]
     schemes: tuple[str, ...]
     descriptor: Literal["public", "private", "none"]
-    code: str
+    code: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")]
     urls: dict[Transport, str]
     stacks: dict[str, Use]
     page: DriverPage
