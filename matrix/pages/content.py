@@ -213,6 +213,26 @@ def entries(facts: Facts, driver: str, names: Iterable[str]) -> list[Entry]:
     return found
 
 
+def outcome(facts: Facts, **at: str) -> str:
+    """Return what the cells at some coordinates did, as a cell of a table; empty if none was observed."""
+    return cell(facts.of(**at), facts.claimed)
+
+
+def runs(facts: Facts, example: str, driver: str) -> bool:
+    """Whether an example has cells with a driver, observed or not."""
+    return any((one.example, one.driver) == (example, driver) for one in facts.cells)
+
+
+def changed_by_tls(facts: Facts, driver: str) -> list[str]:
+    """Return the hazards that do something else with TLS than without it."""
+
+    def did(name: str, transport: str) -> list[tuple[str, str, str]]:
+        cells = facts.of(example=name, driver=driver, transport=transport)
+        return [(seen.cell.stack, seen.cell.server, seen.outcome) for seen in cells]
+
+    return [name for name in facts.names("hazard") if did(name, "tls") != did(name, "tcp")]
+
+
 def proofs(facts: Facts, driver: str) -> dict[str, list[choice.Proof]]:
     """Return what a driver's cells say of each remedy, by stack; stacks without remedies are left out."""
     found = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 
@@ -57,10 +57,13 @@ class _Page:
         """Return examples' names with links."""
         return tables.examples(self.link, names)
 
-    def table(self, name: str, *arguments: Any, **options: Any) -> str:
-        """Return one of the tables of `tables`."""
-        drawn: str = getattr(tables, name)(self._facts, self.link, *arguments, **options)
-        return drawn
+    def summary(self, names: list[str]) -> str:
+        """Return a table of examples by drivers."""
+        return tables.summary(self._facts, self.link, names)
+
+    def by_transport(self, name: str, *, anchors: bool = False) -> str:
+        """Return an example's cells as a table."""
+        return tables.by_transport(self._facts, self.link, name, anchors=anchors)
 
 
 def render(facts: Facts) -> dict[str, str]:
@@ -110,7 +113,7 @@ def _readme(facts: Facts) -> str:
     return _FRAGMENT.sub(fill, text)
 
 
-def _page(facts: Facts, page: str, template: str, **more: Any) -> str:
+def _page(facts: Facts, page: str, template: str, **more: object) -> str:
     text = _environment().get_template(template).render(facts=facts, page=_Page(facts, page), **more)
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
     parts[::2] = [re.sub(r"\n{3,}", "\n\n", part) for part in parts[::2]]  # templates leave gaps; code keeps its own

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matrix.catalogue import STACKS
-from matrix.pages import content
 from matrix.records.facts import TRANSPORTS
 from matrix.records.summary import is_race
-from matrix.report.table import STACK_TITLES, Grid, cell, markdown_grid, markdown_table, marked
+from matrix.report.table import STACK_TITLES, Grid, markdown_grid, markdown_table, marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from matrix.pages.content import Cause, Message
     from matrix.pages.facts import Facts
-    from matrix.pages.prose import Launcher
 
     Link = Callable[[str], str]
 
@@ -88,86 +84,3 @@ def _word(facts: Facts, key: str) -> str:
 def anchor(stack: str, driver: str, server: str) -> str:
     """Return the anchor of a line of cells on an example's page."""
     return f"{stack}-{driver}-{server}"
-
-
-def claims(facts: Facts, link: Link) -> str:
-    """Return the article's claims: the claim, whether it holds, the examples that test it."""
-    rows = [
-        [escape(one.claim.claim), f"**{one.result.verdict or 'not observed yet'}**", examples(link, one.examples)]
-        for one in content.article(facts)
-    ]
-    return markdown_table(["claim", "", "cells"], rows)
-
-
-def symptoms(_: Facts, link: Link, found: list[Cause]) -> str:
-    """Return the symptoms: name, in how many cells, which hazards."""
-    rows = [
-        [
-            f"[{escape(one.symptom.title)}](#{one.symptom.id})",
-            str(len(one.symptom.cells) or "none"),
-            examples(link, [hazard.example.name for hazard in one.hazards]),
-        ]
-        for one in found
-    ]
-    return markdown_table(["symptom", "cells", "hazards that produce it"], rows)
-
-
-def messages(_: Facts, __: Link, found: list[Message]) -> str:
-    """Return a symptom's messages: text, classes, drivers, processes, in how many cells."""
-    rows = [
-        [
-            code(one.text),
-            "<br>".join(map(code, one.kinds)),
-            ", ".join(one.drivers),
-            ", ".join(one.who),
-            str(one.cells),
-        ]
-        for one in found
-    ]
-    return markdown_table(["message", "raised as", "with", "in", "cells"], rows)
-
-
-def choices(facts: Facts, link: Link, launcher: Launcher) -> str:
-    """Return the recommended remedy of each stack and driver under a launcher."""
-    rows = []
-    for stack in STACKS:
-        row = [STACK_TITLES[stack]]
-        for driver in facts.drivers:
-            chosen = content.recommended(facts, launcher, stack, driver)
-            parts = []
-            for (name, quality), transports in chosen.items():
-                text = f"[`{name}`]({link(name)})" if name else "no remedy is tested"
-                where = f" *({', '.join(transports)})*" if len(chosen) > 1 else ""
-                parts.append(text + (" ~ new session" if quality == "new session" else "") + where)
-            row.append("<br>".join(parts))
-        rows.append(row)
-    return markdown_table(["", *facts.drivers], rows)
-
-
-def driver_cells(facts: Facts, link: Link, driver: str, kind: str) -> str:
-    """Return a driver's hazards or remedies with what they did."""
-    there = {one.example for one in facts.cells if one.driver == driver}
-    rows = [
-        [examples(link, [name]), cell(facts.of(example=name, driver=driver), facts.claimed) or "not run yet"]
-        for name in facts.names(kind)
-        if name in there
-    ]
-    return markdown_table([kind, "outcome"], rows)
-
-
-def tls(facts: Facts, link: Link, driver: str) -> str:
-    """Return the hazards of a driver that TLS changes, without and with it; empty if there is none."""
-
-    def results(name: str, transport: str) -> list[tuple[str, str, str]]:
-        cells = facts.of(example=name, driver=driver, transport=transport)
-        return [(seen.cell.stack, seen.cell.server, seen.outcome) for seen in cells]
-
-    rows = [
-        [
-            examples(link, [name]),
-            *(cell(facts.of(example=name, driver=driver, transport=t), facts.claimed) for t in ("tcp", "tls")),
-        ]
-        for name in facts.names("hazard")
-        if results(name, "tls") != results(name, "tcp")
-    ]
-    return markdown_table(["hazard", "without TLS (TCP)", "with TLS"], rows) if rows else ""
