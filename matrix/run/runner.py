@@ -119,7 +119,7 @@ def run(options: Options) -> Summary:
     began = time.monotonic()
     with Watchdog() as watchdog, running(planned.servers, watchdog=watchdog) as servers:
         found = {name: server for name, server in servers.items() if isinstance(server, Server)}
-        summary.servers = [f"{title(name)} {server.version} ({server.origin})" for name, server in found.items()]
+        summary.servers = [f"{title(server.product)} {server.version} ({server.origin})" for server in found.values()]
         summary.unavailable = {n: s.reason for n, s in servers.items() if isinstance(s, Unavailable)}
         tallies = {cell: Tally(cell, planned.claimed.get(cell)) for cell in planned.cells}
         _run_cells(planned, options, watchdog, found, tallies, summary)
