@@ -145,6 +145,12 @@ def test_a_driver_that_names_a_stack_which_is_not_there_is_an_error(root: Path) 
         drivers(root)
 
 
+def test_a_drivers_folder_that_cannot_be_imported_is_an_error(root: Path) -> None:
+    add_driver(root, "not-a-name", scheme="other")
+    with pytest.raises(MatrixError, match="drivers/not-a-name: .* put _ for -"):
+        drivers(root)
+
+
 def test_two_stacks_of_one_name_are_an_error(root: Path) -> None:
     add_stack(root, "others", "orm", 3)
     with pytest.raises(MatrixError, match="mapped and others both name their stack 'orm'"):

@@ -133,6 +133,8 @@ def drivers(root: Path = ROOT) -> dict[str, Driver]:
     claimed: dict[str, str] = {}
     for path in sorted((root / "drivers").glob("*/driver.toml")):
         name, facts = path.parent.name, read_toml(path, DriverFacts)
+        if not name.isidentifier():
+            raise MatrixError(f"drivers/{name}: examples import it, so its name has to be a Python name; put _ for -")
         for stack in facts.stacks.keys() - stacks(root).keys():
             raise MatrixError(f"drivers/{name}/driver.toml: there is no stack {stack!r}{_hint(stack, stacks(root))}")
         for scheme in facts.schemes:
