@@ -19,7 +19,7 @@ from matrix.__main__ import main
 from matrix.catalogue import STACKS
 from matrix.catalogue.pattern import pasted, pattern
 from matrix.errors import MatrixError
-from matrix.pages import check, choice, links, prose, statements, symptoms
+from matrix.pages import check, choice, commands, links, prose, statements, symptoms
 from matrix.pages.commands import advice
 from matrix.pages.explain import explain
 from matrix.pages.facts import Facts, load, shown_cells
@@ -43,10 +43,15 @@ if TYPE_CHECKING:
 # says of a lost session, every remedy works.
 
 DRIVERS = {
+    "plain": ("Plain", "plaindb", "postgresql", "postgresql"),
     "quick": ("Quick", "quickdb", "postgresql", "postgresql"),
     "swift": ("Swift", "swiftdb", "mysql", "mariadb"),
 }
+#: Not run under Django.
+PLAIN = "plain"
 RAISED = {
+    ("plain", False): "plaindb.OperationalError: network error on write",
+    ("plain", True): "plaindb.OperationalError: network error on write",
     ("quick", False): "quickdb.OperationalError: consuming input failed: server closed the connection unexpectedly",
     ("quick", True): "quickdb.OperationalError: SSL error: decryption failed or bad record mac",
     ("swift", False): "swiftdb.OperationalError 2006: Server has gone away",
@@ -122,11 +127,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shutil.copy(path, root / folder)
     for name, made_up in DRIVERS.items():
         (root / "drivers" / name).mkdir()
-        (root / "drivers" / name / "driver.toml").write_text(driver_toml(*made_up))
+        facts_of_it = driver_toml(*made_up)
+        if name == PLAIN:
+            facts_of_it = re.sub(r"\[stacks\.django\]\nengine = .*\n", "", facts_of_it)
+        (root / "drivers" / name / "driver.toml").write_text(facts_of_it)
         (root / "drivers" / name / "connection.py").write_text("def descriptor(connection):\n    return 1\n")
         claims = "".join(
             f'"{stack}/{path.stem}/{made_up[3]}" = {{outcome = "parent error", reason = "goodbye-on-close"}}\n'
             for stack, folder in STACKS.items()
+            if (name, stack) != (PLAIN, "django")
             for path in (root / folder).glob("*.py")
             if path.stem in EXAMPLES and "Hazard." in path.read_text()
         )
@@ -329,7 +338,7 @@ def test_a_finding_says_for_whom_it_holds(root: Path) -> None:
     titles = [stack.facts.title for stack in catalogue.stacks().values()]
     assert f"It does with every driver, for {', '.join(titles[:-1])} and {titles[-1]}." in sentence(root)
     change(root, "django/closed_in_child/swift/mariadb/tls", outcome="works", seen={"works": 1})
-    assert "It does with Quick, for " in sentence(root, "some-drivers")
+    assert "It does with Plain and Quick, for " in sentence(root, "some-drivers")
     assert "Django" not in sentence(root, "some-drivers").partition("Observed")[0]
     assert about(root, "docs/prose/findings.toml") == []
 
@@ -500,7 +509,7 @@ def test_every_driver_stack_and_launcher_gets_an_answer_whose_cells_exist(facts:
     known = {cell.id for cell in facts.cells}
     for launcher in facts.prose.launchers:
         for stack in STACKS:
-            for driver in facts.drivers:
+            for driver in (name for name, its in facts.drivers.items() if stack in its.stacks):
                 for transport in TRANSPORTS:
                     found = choice.advise(facts, launcher, stack, driver, transport)
                     assert found.best, (launcher.id, stack, driver)
@@ -556,6 +565,15 @@ def test_nothing_is_recommended_without_results(root: Path) -> None:
     assert choice.advise(facts, launcher, "django", "swift", "tcp").best is None
     assert "No remedy is tested here" in "\n".join(advice(facts, launcher, "django", "swift", "tcp"))
     assert "Nothing was observed yet." in render(facts)["README.md"]
+
+
+def test_a_driver_that_a_stack_does_not_have_is_left_out_there(facts: Facts) -> None:
+    pages = render(facts)
+    titles = {name: stack.facts.title for name, stack in catalogue.stacks().items()}
+    row = next(line for line in pages["docs/choosing.md"].splitlines() if line.startswith(f"| {titles['django']} |"))
+    assert [cell.strip() == "" for cell in row.split("|")[2:-1]] == [name == PLAIN for name in facts.drivers]
+    for name in facts.drivers:
+        assert (f"\n{titles['django']}:\n" in pages[f"drivers/{name}/README.md"]) == (name != PLAIN)
 
 
 # Explanations.
@@ -671,6 +689,15 @@ def test_commands_end_with_the_right_status(capsys: pytest.CaptureFixture[str]) 
     assert len(lines) == 2
     assert all(known in lines[0] for known in drivers)
     assert all(known in lines[1] for known in launchers)
+
+
+def test_a_driver_that_is_not_run_with_an_orm_is_one_line(
+    facts: Facts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "load", lambda _: facts)
+    assert main(["advise", "--driver", PLAIN, "--orm", "django"]) == 2
+    assert capsys.readouterr().err == "matrix: plain is not run with Django, but with no ORM and SQLAlchemy\n"
+    assert main(["advise", "--driver", PLAIN, "--orm", "sqlalchemy"]) == 0
 
 
 def test_the_committed_pages_are_as_they_should_be() -> None:

@@ -102,8 +102,11 @@ def _advise(options: argparse.Namespace) -> int:
     launchers = {launcher.id: launcher for launcher in facts.prose.launchers}
     if options.launcher not in launchers:
         raise MatrixError(f"there is no launcher {options.launcher!r}; there are {', '.join(launchers)}")
-    text = advice(facts, launchers[options.launcher], _stack(options.orm) or "bare", driver, options.transport)
-    print("\n".join(text))
+    stack, served = _stack(options.orm) or "bare", facts.drivers[driver].stacks
+    if stack not in served:
+        orms = " and ".join(STACK_TITLES[name] for name in served)
+        raise MatrixError(f"{driver} is not run with {STACK_TITLES[stack]}, but with {orms}")
+    print("\n".join(advice(facts, launchers[options.launcher], stack, driver, options.transport)))
     return 0
 
 

@@ -234,10 +234,11 @@ def changed_by_tls(facts: Facts, driver: str) -> list[str]:
 
 
 def proofs(facts: Facts, driver: str) -> dict[str, list[choice.Proof]]:
-    """Return what a driver's cells say of each remedy, by stack; stacks without remedies are left out."""
+    """Return what a driver's cells say of each remedy, by stack; stacks that it is not run in are left out."""
     found = {
         stack: [choice.prove(facts, n, stack, driver) for n in facts.names("remedy") if (stack, n) in facts.examples]
         for stack in STACKS
+        if stack in facts.drivers[driver].stacks
     }
     return {stack: some for stack, some in found.items() if some}
 
