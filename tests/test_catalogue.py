@@ -147,7 +147,7 @@ def test_a_driver_that_names_a_stack_which_is_not_there_is_an_error(root: Path) 
 
 def test_a_drivers_folder_that_cannot_be_imported_is_an_error(root: Path) -> None:
     add_driver(root, "not-a-name", scheme="other")
-    with pytest.raises(MatrixError, match="drivers/not-a-name: .* put _ for -"):
+    with pytest.raises(MatrixError, match=r"drivers/not-a-name: .* put _ for -"):
         drivers(root)
 
 

@@ -18,7 +18,6 @@ from matrix.catalogue import ROOT, Cell, cells, drivers, module
 from matrix.process.watchdog import Watchdog
 from matrix.records.steps import Identity, Record, Step, read_records
 from matrix.run.environment import interpreter
-from matrix.run.environment import interpreter
 from matrix.servers import Observer, Server, observer, running
 
 FACTS = """\
