@@ -23,6 +23,9 @@ ROOT = Path(__file__).parent
 DRIVERS = sorted(path.parent.name for path in ROOT.glob("drivers/*/driver.toml"))
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
+# The Python of all environments; nox keeps this variable from what its sessions run.
+INTERPRETER = os.environ.get("UV_PYTHON", sys.executable)
+
 # Each cell imports an ORM anew, from bytecode whatever the shell says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -37,7 +40,7 @@ def environments(session: nox.Session, *names: str) -> list[str]:
 
     Returns none if one cannot be made; a line on standard error has said why.
     """
-    command = [sys.executable, "-m", "matrix.provision.environment", *names]
+    command = [sys.executable, "-m", "matrix.provision.environment", "--interpreter", INTERPRETER, *names]
     made = session.run(*command, silent=True, stderr=None, log=False, success_codes=[0, 2])
     return list(json.loads(made).values()) if isinstance(made, str) and made.strip() else []
 

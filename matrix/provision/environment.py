@@ -1,8 +1,7 @@
 """The environments: each holds its pins and nothing else; `python -m matrix.provision.environment NAME...`.
 
 An environment is made in `.nox/environments/<name>` when it is first asked for, from the pins that `pins.py` names,
-with their hashes required. It is used again until its pins or its Python change, and then made anew. Its Python is of
-the version that runs this, or the one that `UV_PYTHON` names.
+with their hashes required. It is used again until its pins or its Python change, and then made anew.
 
 Prints one JSON object: the path of each environment's Python, by name. Progress, and what stands in for a driver that
 cannot be built, go to standard error. Exit status 2, and one line, where an environment cannot be made.
@@ -35,41 +34,40 @@ HARNESS = "harness"
 STAMP = "made-from.json"  # in an environment: what it was made from, and what there is to say about it
 
 
-def environment(name: str, root: Path = pins.ROOT) -> Path:
-    """Return the Python of an environment, which is made now if it is missing or was made from something else."""
+def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.executable) -> Path:
+    """Return the Python of an environment, which is made now if it is missing or was made from something else.
+
+    `interpreter` is the Python to make it from, a path or what uv takes for one, such as `3.13`.
+    """
     known = pins.environments(root)
     if name not in known:
         raise MatrixError(f"there is no environment {name!r}; there are {', '.join(known)}")
     folder = root / ".nox" / "environments" / name
     python = folder / "bin" / "python"
     with _locked(folder):
-        made_from = _digest(known[name])
+        made_from = _digest(known[name], interpreter)
         note = _note(folder, made_from) if python.exists() and _imports(python, known[name]) else None
-        if note and _build(name, str(python), root)[0]:  # what was missing for the build is here now
+        if note and _build(name, python, root, interpreter)[0]:  # what was missing for the build is here now
             note = None
         if note is None:
-            note = _make(folder, name, known[name])
+            note = _make(folder, name, known[name], interpreter)
             (folder / STAMP).write_text(json.dumps({"from": made_from, "note": note}))
     if note:
         print(note, file=sys.stderr, flush=True)
     return python
 
 
-def interpreter() -> str:
-    """Return the Python that environments are made of, as uv is to be told."""
-    return os.environ.get("UV_PYTHON") or os.path.realpath(sys.executable)
-
-
-def _make(folder: Path, name: str, wanted: Pins) -> str:
+def _make(folder: Path, name: str, wanted: Pins, interpreter: str) -> str:
     """Make an environment anew; return what there is to say about it, or nothing."""
     requirements = [pin.text for pin in wanted.check()]
-    _uv(name, "venv", "--quiet", "--no-project", "--clear", "--python", interpreter(), str(folder))
-    python = str(folder / "bin" / "python")
+    print(f"making the environment {name}", file=sys.stderr, flush=True)
+    _uv(name, "venv", "--quiet", "--no-project", "--clear", "--python", interpreter, str(folder))
+    python = folder / "bin" / "python"
     note = ""
     if wanted.build:
         own = wanted.names[0]
         requirements = [pin.text for pin in wanted.check() if pin.name != own]
-        wheel, note = _build(name, python, wanted.root)
+        wheel, note = _build(name, python, wanted.root, interpreter)
         if wheel:
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
             requirements.append(f"{own} @ {wheel.as_uri()} --hash=sha256:{digest}")
@@ -77,14 +75,14 @@ def _make(folder: Path, name: str, wanted: Pins) -> str:
             requirements += [pin.text for pin in wanted.build.prebuilt.check()]
     listing = folder / "requirements.txt"
     listing.write_text("\n".join(requirements) + "\n")
-    _uv(name, "pip", "install", "--quiet", "--require-hashes", "--python", python, "--requirement", str(listing))
+    _uv(name, "pip", "install", "--quiet", "--require-hashes", "--python", str(python), "--requirement", str(listing))
     return note
 
 
-def _build(driver: str, python: str, root: Path) -> tuple[Path | None, str]:
+def _build(driver: str, python: Path, root: Path, interpreter: str) -> tuple[Path | None, str]:
     """Return the wheel of a driver that is built here, or None and why there is none."""
-    command = [str(environment(HARNESS, root)), "-m", "matrix.provision.driver", driver, "--python", python]
-    command += ["--root", str(root)]
+    harness = environment(HARNESS, root, interpreter)
+    command: list[str | Path] = [harness, "-m", "matrix.provision.driver", driver, "--python", python, "--root", root]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=pins.ROOT)
     if done.returncode:
         raise SystemExit(2)  # it has said why
@@ -101,11 +99,11 @@ def _imports(python: Path, wanted: Pins) -> bool:
     ).returncode
 
 
-def _digest(wanted: Pins) -> str:
+def _digest(wanted: Pins, interpreter: str) -> str:
     """Return a digest of what an environment is made from."""
     sources = [wanted, *([wanted.build.pins, wanted.build.prebuilt] if wanted.build else [])]
     texts = [one.path.read_text(encoding="utf-8") for one in sources if one.path.exists()]
-    return hashlib.sha256("\0".join([interpreter(), *texts]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([os.path.realpath(interpreter), *texts]).encode()).hexdigest()
 
 
 def _note(folder: Path, made_from: str) -> str | None:
@@ -136,9 +134,11 @@ def main(arguments: Iterable[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m matrix.provision.environment", description="Make environments.")
     parser.add_argument("names", nargs="+", metavar="NAME", help="a dependency group, or a driver")
+    parser.add_argument("--interpreter", default=sys.executable, metavar="PYTHON", help="make them from this Python")
     options = parser.parse_args(None if arguments is None else list(arguments))
     try:
-        print(json.dumps({name: str(environment(name)) for name in options.names}))
+        made = {name: str(environment(name, interpreter=options.interpreter)) for name in options.names}
+        print(json.dumps(made))
     except MatrixError as error:
         print(error, file=sys.stderr)
         return 2
