@@ -131,6 +131,22 @@ def test_a_bad_pin_is_found_before_anything_is_installed(project: Path) -> None:
     assert not (project / ".nox" / "environments" / "some").exists()
 
 
+def test_a_range_that_the_pins_do_not_satisfy_is_found_although_the_environment_is_there(project: Path) -> None:
+    environment.environment("some", project)
+    (project / "drivers" / "some" / "driver.toml").write_text('requires = ["some-driver>=2"]\n')
+    with pytest.raises(MatrixError, match=r"^drivers/some/requirements.txt, line 1: some-driver 1.0 is outside"):
+        environment.environment("some", project)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / ".nox").touch()
+    monkeypatch.setattr(environment, "environment", functools.partial(environment.environment, root=project))
+    assert environment.main(["some"]) == 2
+    assert str(project / ".nox") in capsys.readouterr().err
+
+
 def test_an_unknown_environment_is_one_line(project: Path) -> None:
     with pytest.raises(MatrixError, match=r"^there is no environment 'sone'; there are lint, some$"):
         environment.environment("sone", project)

@@ -42,15 +42,17 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
     known = pins.environments(root)
     if name not in known:
         raise MatrixError(f"there is no environment {name!r}; there are {', '.join(known)}")
+    wanted = known[name]
+    wanted.check()
     folder = root / ".nox" / "environments" / name
     python = folder / "bin" / "python"
     with _locked(folder):
-        made_from = _digest(known[name], interpreter)
-        note = _note(folder, made_from) if python.exists() and _imports(python, known[name]) else None
+        made_from = _digest(wanted, interpreter)
+        note = _note(folder, made_from) if python.exists() and _imports(python, wanted) else None
         if note and _build(name, python, root, interpreter)[0]:  # what was missing for the build is here now
             note = None
         if note is None:
-            note = _make(folder, name, known[name], interpreter)
+            note = _make(folder, name, wanted, interpreter)
             (folder / STAMP).write_text(json.dumps({"from": made_from, "note": note}))
     if note:
         print(note, file=sys.stderr, flush=True)
@@ -59,14 +61,14 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
 
 def _make(folder: Path, name: str, wanted: Pins, interpreter: str) -> str:
     """Make an environment anew; return what there is to say about it, or nothing."""
-    requirements = [pin.text for pin in wanted.check()]
+    requirements = [pin.text for pin in wanted.read()]
     print(f"making the environment {name}", file=sys.stderr, flush=True)
     _uv(name, "venv", "--quiet", "--no-project", "--clear", "--python", interpreter, str(folder))
     python = folder / "bin" / "python"
     note = ""
     if wanted.build:
         own = wanted.names[0]
-        requirements = [pin.text for pin in wanted.check() if pin.name != own]
+        requirements = [pin.text for pin in wanted.read() if pin.name != own]
         wheel, note = _build(name, python, wanted.root, interpreter)
         if wheel:
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -139,7 +141,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     try:
         made = {name: str(environment(name, interpreter=options.interpreter)) for name in options.names}
         print(json.dumps(made))
-    except MatrixError as error:
+    except (MatrixError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
