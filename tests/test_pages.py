@@ -389,7 +389,7 @@ def test_a_verdict_is_computed_and_a_text_written_for_another_is_named(root: Pat
         ({"child_session": ["shared"]}, False),
         ({"error": r"2006: .* gone away"}, True),
         ({"silent": True}, False),
-        ({"children_served": True}, True),
+        ({"children_get_rows": True}, True),
         ({"outcome": ["parent error"], "silent": True}, False),
     ],
 )
@@ -530,7 +530,7 @@ def test_a_remedy_that_fails_over_one_transport_is_not_recommended_there(root: P
     again = choice.advise(facts, launcher, "django", "swift", "tls")
     assert again.best
     assert again.best.remedy != best.remedy
-    assert best.remedy in [proof.remedy for proof in again.unproven]
+    assert best.remedy in [proof.remedy for proof in again.failing]
     other = choice.advise(facts, launcher, "django", "swift", "tcp").best
     assert other
     assert other.remedy == best.remedy

@@ -38,14 +38,14 @@ class Proof:
 class Choice:
     """What to write for one stack, driver, transport and launcher.
 
-    `best` is None if no remedy is tested there. `others` are tested too, the better first; `unproven` exist there and
+    `best` is None if no remedy is tested there. `others` are tested too, the better first; `failing` exist there and
     do not protect. `covered` are the launcher's hazards that do harm there and that `best` is for. `folklore` is what
     is often recommended and does not protect there, with the cells that show it.
     """
 
     best: Proof | None
     others: list[Proof]
-    unproven: list[Proof]
+    failing: list[Proof]
     covered: list[str]
     folklore: list[tuple[Advice, list[Observation]]]
     cost: list[str]
@@ -90,8 +90,8 @@ def advise(facts: Facts, launcher: Launcher, stack: str, driver: str, transport:
         for name in facts.names("remedy")
         if (stack, name) in facts.examples and name not in launcher.not_here
     ]
-    proven = sorted((proof for proof in proofs if proof.quality), key=rank)
-    best = proven[0] if proven else None
+    tested = sorted((proof for proof in proofs if proof.quality), key=rank)
+    best = tested[0] if tested else None
     folklore = [
         (advice, cells)
         for advice in facts.prose.advice
@@ -101,8 +101,8 @@ def advise(facts: Facts, launcher: Launcher, stack: str, driver: str, transport:
     ]
     return Choice(
         best=best,
-        others=proven[1:],
-        unproven=[proof for proof in proofs if not proof.quality and proof.cells],
+        others=tested[1:],
+        failing=[proof for proof in proofs if not proof.quality and proof.cells],
         covered=[name for name in harm if best and name in facts.hazards(best.remedy)],
         folklore=folklore,
         cost=cost(facts, best) if best else [],

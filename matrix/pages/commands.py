@@ -114,7 +114,7 @@ def advice(facts: Facts, launcher: Launcher, stack: str, driver: str, transport:
     """Return what `advise` prints, as lines: the remedy, its code and cost, what does not protect, the proof."""
     found = choice.advise(facts, launcher, stack, driver, transport)
     lines = [f"{launcher.title}, {STACK_TITLES[stack]}, {driver}, {transport}"]
-    lines += [*prose(launcher.forks), *prose(launcher.leaves)]
+    lines += [*prose(launcher.forks), *prose(launcher.exits)]
     if found.best is None:
         lines += ["", "No remedy is tested here: none has results."]
     else:
@@ -134,11 +134,11 @@ def advice(facts: Facts, launcher: Launcher, stack: str, driver: str, transport:
     if found.others:
         others = ", ".join(f"{proof.remedy} ({proof.quality})" for proof in found.others)
         lines += ["", *prose(f"Tested here too: {others}")]
-    if guards := [proof.remedy for proof in found.unproven if proof.guards]:
+    if guards := [proof.remedy for proof in found.failing if proof.guards]:
         lines += prose(f"Raises in a child that uses an inherited connection, to find such code: {', '.join(guards)}")
-    told = {said.example for said, _ in found.folklore}
-    fails = [(f"{said.says} {said.example}", cells) for said, cells in found.folklore]
-    fails += [(p.remedy, p.cells) for p in found.unproven if not p.guards and p.remedy not in told]
+    recommended = {advice.example for advice, _ in found.folklore}
+    fails = [(f"{advice.says} {advice.example}", cells) for advice, cells in found.folklore]
+    fails += [(p.remedy, p.cells) for p in found.failing if not p.guards and p.remedy not in recommended]
     if fails:
         lines += ["", "What does not protect here, though it is recommended:"]
         lines += [line for text, cells in fails for line in prose(f"{text}: {', '.join(by_outcome(cells))}", 2)]

@@ -143,8 +143,8 @@ def all_symptoms(facts: Facts) -> list[Cause]:
 def remedies_everywhere(facts: Facts, hazard: str, cells: Iterable[Observation]) -> list[str]:
     """Return the remedies of a hazard that are tested wherever these cells stand, at most two, the better first."""
     places = sorted({(seen.cell.stack, seen.cell.driver, seen.cell.transport) for seen in cells})
-    proven = [[proof.remedy for proof in choice.remedies_for(facts, hazard, *place)] for place in places]
-    return [name for name in (proven[0] if proven else []) if all(name in names for names in proven)][:2]
+    tested = [[proof.remedy for proof in choice.remedies_for(facts, hazard, *place)] for place in places]
+    return [name for name in (tested[0] if tested else []) if all(name in names for names in tested)][:2]
 
 
 def topics(facts: Facts) -> list[tuple[str, list[str]]]:

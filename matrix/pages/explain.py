@@ -144,7 +144,7 @@ def _sure(
     whose: str,
 ) -> str:
     if not cells:
-        return "reported, and no cell produced it. What is said here is what is reported."
+        return "reported, and no cell produced it. What stands here was reported."
     if exact:
         return f"{len(exact)} cells raised this very message{whose}, after a fork."
     if here:

@@ -126,7 +126,7 @@ class Facts:
         return self._counterparts(hazard, "remedy")
 
     def hazards(self, remedy: str) -> list[str]:
-        """Return the hazards that a remedy is said to be for, by itself or by them."""
+        """Return the hazards that a remedy is for, as its docstring or theirs says."""
         return self._counterparts(remedy, "hazard")
 
     def _counterparts(self, name: str, kind: str) -> list[str]:

@@ -29,11 +29,11 @@ Links = dict[str, Link]
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is said of the cells that match one of some globs. All that is said must hold; None is not said.
+    """A statement about the cells that match one of some globs. Every field that is given must hold.
 
     `outcome`: the cell's is one of these; `seen`: one of these was seen in a run. `parent_session`, `child_session`:
     what the parent's, and every child's, session was at the end. `error`: an exception whose class, code and text
-    match. `silent`: whether no exception was raised anywhere. `children_served`: whether there are children and each
+    match. `silent`: whether no exception was raised anywhere. `children_get_rows`: whether there are children and each
     got every row it asked for.
     """
 
@@ -44,17 +44,17 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     child_session: Texts | None = None
     error: Text | None = None
     silent: bool | None = None
-    children_served: bool | None = None
+    children_get_rows: bool | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if `error` is no regular expression."""
         _compile(self.error or "")
 
     def holds(self, seen: Observation) -> bool:
-        """Whether all that is said is so in a cell."""
+        """Whether every field that is given holds for a cell."""
         children = seen.children
         raised = [f"{step.exception}: {step.text}" for step in seen.steps if step.result == "raised"]
-        served = bool(children) and not any(child.errors or child.wrong or child.unanswered for child in children)
+        right = bool(children) and not any(child.errors or child.wrong or child.unanswered for child in children)
         return all(
             (
                 self.outcome is None or seen.outcome in self.outcome,
@@ -64,7 +64,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 or (bool(children) and all(child.session in self.child_session for child in children)),
                 self.error is None or any(re.search(self.error, text) for text in raised),
                 self.silent is None or self.silent == (not raised),
-                self.children_served is None or self.children_served == served,
+                self.children_get_rows is None or self.children_get_rows == right,
             )
         )
 
@@ -129,7 +129,7 @@ class Launcher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     id: Id
     title: Text
     forks: Text
-    leaves: Text
+    exits: Text
     links: Links
     hazards: Texts
     prefer: tuple[Text, ...] = ()
@@ -140,7 +140,7 @@ class Launcher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is often recommended, the example that does it, and the stacks it is said of, if not all."""
+    """What is often recommended, the example that does it, and the stacks that it is for, if not all."""
 
     says: Text
     example: Text

@@ -152,7 +152,7 @@ def _view(view: View) -> str:
 
 def _server(server: ServerView) -> str:
     used = ", ".join(server.sessions_used) or "none"
-    text = f"sessions that answered: {used}; still open at the end: {server.sessions_after}"
+    text = f"sessions that replied: {used}; still open at the end: {server.sessions_after}"
     if server.committed is not None:
         text += f"; written orders that are there: {', '.join(map(str, server.committed)) or 'none'}"
     for what, orders in (("lost", server.lost), ("unwanted", server.unwanted)):
