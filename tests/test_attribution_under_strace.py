@@ -196,20 +196,20 @@ def traced() -> Iterator[dict[str, Traced]]:
         for number, cell in enumerate(wanted):
             if isinstance(server := running[cell.server], Server):
                 subject = Subject(cell, drivers[cell.driver], stacks[cell.stack], installed[cell.driver], server)
-                futures[cell.id] = pool.submit(run, subject, around, f"matrix_strace_{number}")
+                futures[cell.id] = pool.submit(run, subject, around, f"matrix_strace_{number}", watchdog.mark(number))
         yield {key: future.result() for key, future in futures.items()}
 
 
-def run(subject: Subject, around: Surroundings, database: str) -> Traced:
+def run(subject: Subject, around: Surroundings, database: str, mark: int) -> Traced:
     """Run a cell under strace."""
     output = around.folder / f"{database}.txt"
     strace = ["strace", "-f", "-yy", "-ttt", "-x", "-s", "64", "-e", f"trace={CALLS}", "-e", "signal=none"]
 
-    def start_traced(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Process:
-        return start([*strace, "-o", str(output), *command], env, cwd)
+    def start_traced(command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: int) -> Process:
+        return start([*strace, "-o", str(output), *command], env, cwd, mark)
 
     with contextlib.closing(servers.observer(subject.server)) as observer:
-        found = run_cell(subject, around, observer, database=database, start=start_traced).run
+        found = run_cell(subject, around, observer, database=database, mark=mark, start=start_traced).run
     users = [{step.who for step in found.steps if step.session == c.session is not None} for c in found.connections]
     attributions = attribute(found.connections, processes(found.steps), users)
     sockets = trace(output.read_text(errors="replace"), around.folder)

@@ -95,8 +95,9 @@ def test_a_pasted_pattern_has_the_outcome_of_its_example(
     place = environment(interpreter(cell.driver))
     subject = Subject(cell, drivers()[cell.driver], stacks()[cell.stack], place, server)
     around = Surroundings(8, watchdog, clean_environ(watchdog.environ()), folder, root, None)
-    database = database_name(watchdog.token, CHOSEN.index(cell))
-    result = run_cell(subject, around, look, database=database, start=start)
+    number = CHOSEN.index(cell)
+    database, mark = database_name(watchdog.token, number), watchdog.mark(number)
+    result = run_cell(subject, around, look, database=database, mark=mark, start=start)
     assert judge(result.run).outcome in claims(cell.driver)[cell].outcomes
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from matrix.run.channel import VARIABLE, StepChannel
 from matrix.run.judge import Verdict, judge
 
 FAKES = Path(__file__).parent / "fakes"
+#: Marks that no other program of the tests bears.
+marks = itertools.count(os.getpid() << 32)
 
 
 class NoGroups:
@@ -47,7 +49,7 @@ def run(
         cwd=FAKES,
         deadline=deadline,
         groups=groups or NoGroups(),
-        mark=uuid.uuid4().hex,
+        mark=next(marks),
         channel=channel,
         startup=startup,
     )
@@ -139,6 +141,13 @@ def test_leaves_a_daemon(tmp_path: Path) -> None:
     execution = run("leaves_a_daemon", str(tmp_path / "pid"), deadline=5)
     assert execution.left_behind == 1
     assert not alive(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
+def test_a_daemon_that_executes_another_program_without_an_environment_is_found() -> None:
+    execution = run("leaves_a_nameless_daemon", deadline=5)
+    assert execution.left_behind == 1
+    assert not alive(int(execution.output))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")

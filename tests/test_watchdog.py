@@ -26,6 +26,7 @@ RUN = """
 import os, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from matrix.process.execute import start
 from matrix.process.watchdog import Watchdog
 folder, ending = Path(sys.argv[1]), sys.argv[2]
 with Watchdog() as watchdog:
@@ -36,6 +37,8 @@ with Watchdog() as watchdog:
     group = subprocess.Popen(["/bin/sh", "-c", child], start_new_session=True, env=watchdog.environ())
     watchdog.watch_group(group.pid)
     loose = subprocess.Popen(["sleep", "100"], start_new_session=True, env=watchdog.environ())
+    nameless = ["sh", "-c", "(setsid env -i sleep 100 &) & wait"]
+    start(nameless, watchdog.environ(), Path("/"), watchdog.mark(7)).wait()
     print(watchdog.token, flush=True)
     if ending == "exception":
         raise ValueError
@@ -84,7 +87,7 @@ def test_nothing_is_left_of_a_run_that_ends_by_itself(tmp_path: Path, ending: st
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
     process, token = start(tmp_path / "folder", "wait")
-    assert len(watchdog.survivors(set(), token)) >= 2
+    assert len(watchdog.survivors(set(), token)) >= 5
     process.send_signal(number)
     process.wait(10)
     assert eventually(lambda: not watchdog.survivors(set(), token))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
-from matrix.process.preloaded import MARK, name_of
+from matrix.process.watchdog import mark_of, marking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,8 +74,8 @@ class Channel(Protocol):
 class Start(Protocol):
     """Starts a program in a session of its own, its output in pipes."""
 
-    def __call__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Process:
-        """Start it; raise OSError where that is not possible."""
+    def __call__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: int) -> Process:
+        """Start it, marked (see `watchdog.marking`); raise OSError where that is not possible."""
 
 
 class Groups(Protocol):
@@ -114,17 +114,18 @@ class Execution:
             return f"SIG{-self.returncode}"
 
 
-def start(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Process:
+def start(command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: int) -> Process:
     """Start a program as `subprocess` does."""
-    return subprocess.Popen(
-        command,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    with marking(mark):
+        return subprocess.Popen(
+            command,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
 
 def execute(
@@ -134,7 +135,7 @@ def execute(
     cwd: Path,
     deadline: float,
     groups: Groups,
-    mark: str,
+    mark: int,
     startup: float = STARTUP,
     channel: Channel | None = None,
     start: Start = start,
@@ -150,7 +151,7 @@ def execute(
     """
     _adopt_orphans()
     began = time.monotonic()
-    process = start(command, {**env, MARK: mark}, cwd)
+    process = start(command, env, cwd, mark)
     groups.watch_group(process.pid)
     try:
         reading = _Reading(process, deadline, startup, channel)
@@ -335,7 +336,7 @@ def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:
     return descriptor
 
 
-def _end(process: Process, mark: str) -> int:
+def _end(process: Process, mark: int) -> int:
     """Kill what is left of a program, reap it, and return how many processes had to be killed after its end.
 
     Those that leave by themselves when the program has gone, such as its fork server, may do so first.
@@ -372,17 +373,12 @@ def _reap(pids: set[int]) -> set[int]:
     return alive
 
 
-def _orphans(group: int, mark: str) -> set[int]:
-    """Return the adopted children of this process that belong to a cell, dead ones included."""
+def _orphans(group: int, mark: int) -> set[int]:
+    """Return the adopted children of this process that belong to a program, dead ones included."""
     found = set()
     for pid in _children():
-        with contextlib.suppress(psutil.Error, OSError):
-            process = psutil.Process(pid)
-            if (
-                os.getpgid(pid) == group
-                or process.name() == name_of(mark)
-                or (process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark)
-            ):
+        with contextlib.suppress(OSError):
+            if os.getpgid(pid) == group or mark_of(pid) == mark:
                 found.add(pid)
     return found
 

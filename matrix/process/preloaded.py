@@ -20,6 +20,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
 import socket
 import subprocess
@@ -38,9 +39,8 @@ if TYPE_CHECKING:
 
 #: Seconds that an interpreter may take to start, and to fork.
 PATIENCE = 30.0
-#: The variable that marks a cell's processes, so that those that left their group are found too. What an interpreter
-#: forks has, as far as the kernel shows, the environment of the interpreter: there the name is the mark.
-MARK = "MATRIX_CELL"
+#: The resource limit that marks a program's processes, as in `matrix.process.watchdog`.
+_LIMIT = 10
 #: Bytes of a request at most: what a socket's buffer takes without anybody raising it.
 _REQUEST = 1 << 17
 
@@ -61,18 +61,18 @@ class Interpreter:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    def start(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Program:
+    def start(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, mark: int) -> Program:
         """Start `python -m MODULE` in a copy of the interpreter: a session of its own, pipes for what it prints.
 
-        The mark in `env` becomes the copy's name (as `ps` shows it), cut to what the kernel keeps. Raises OSError where
-        the interpreter has ended or does not answer.
+        Raises OSError where the interpreter has ended or does not answer.
         """
         python, option, module = command
         if (python, option, cwd) != (self._python, "-m", self._cwd):
             raise ValueError(f"a preloaded interpreter cannot run {command} in {cwd}")
         # Only what differs: an environment may be larger than a request.
         changed = {name: value for name, value in env.items() if self._env.get(name) != value}
-        request = json.dumps({"module": module, "set": changed, "unset": [*self._env.keys() - env.keys()]}).encode()
+        unset = [*self._env.keys() - env.keys()]
+        request = json.dumps({"module": module, "set": changed, "unset": unset, "mark": mark}).encode()
         if len(request) > _REQUEST:
             raise OSError("more in the environment than a preloaded interpreter can be told; --fresh does without")
         with contextlib.ExitStack() as stack:
@@ -183,11 +183,6 @@ class Interpreters:
             return self._all[key]
 
 
-def name_of(mark: str) -> str:
-    """Return the name of the processes that bear a mark: its last 15 characters, which is what the kernel keeps."""
-    return mark[-15:]
-
-
 def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
     """Make a pipe, both ends of which are closed with `stack`."""
     reader, writer = os.pipe()
@@ -241,8 +236,7 @@ def _become(asked: dict[str, Any], descriptors: list[int]) -> None:
     for name in asked["unset"]:
         os.environ.pop(name, None)
     os.environ.update(asked["set"])
-    with open("/proc/self/comm", "w") as file:  # noqa: PTH123 - it is no ordinary file
-        file.write(name_of(os.environ[MARK]))
+    resource.setrlimit(_LIMIT, (asked["mark"], resource.getrlimit(_LIMIT)[1]))
     nothing = os.open(os.devnull, os.O_RDONLY)
     for descriptor, standard in zip([nothing, *descriptors], (0, 1, 2), strict=True):
         if descriptor != standard:

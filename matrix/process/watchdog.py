@@ -5,8 +5,9 @@ read end of a pipe whose only write end is the run's. Over the pipe the run says
 folders it has; when the pipe reaches its end, because the run left it or because the kernel closed it for a
 run that was killed, the watchdog ends what is left and removes it.
 
-Processes that left their group are found by two other marks: being descendants of a member, and the
-variable ``MATRIX_RUN`` in their environment.
+Processes that left their group are found by three other marks: being descendants of a member, the variable
+``MATRIX_RUN`` in their environment, and a resource limit. A program that daemonizes and executes another with an empty
+environment loses the first two; limits stay (see ``marking``).
 
 This file is started as a program by its path, in Python's isolated mode: it imports nothing of ``matrix``.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -26,11 +28,15 @@ import psutil
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
 MARK = "MATRIX_RUN"
+#: The resource limit that marks processes, RLIMIT_LOCKS: Linux inherits and shows it, and has not enforced it since 2.4.
+LIMIT = 10
+#: Bits of a mark that number what a run starts; those above are the run's.
+_NUMBER_BITS = 24
 PATIENCE = 2.0  # seconds a group asked to stop politely is given before it is killed
 
 
@@ -87,6 +93,10 @@ class Watchdog:
     def environ(self, base: dict[str, str] | None = None) -> dict[str, str]:
         """Return ``base`` (by default this process's environment) with the mark of this run added."""
         return {**(os.environ if base is None else base), MARK: self.token}
+
+    def mark(self, number: int) -> int:
+        """Return a mark for the processes of one program of the run (see ``marking``)."""
+        return _run_mark(self.token) << _NUMBER_BITS | (number + 1) % (1 << _NUMBER_BITS)
 
     def run(
         self, command: Sequence[str | Path], *, stdin: bytes = b"", timeout: float | None = None, **options: Any
@@ -166,6 +176,42 @@ def _kill_group(leader: subprocess.Popen[bytes]) -> None:
             os.killpg(leader.pid, signal.SIGKILL)
 
 
+def mark_of(pid: int) -> int | None:
+    """Return the mark of a process, dead or alive; None if it bears none or the system shows none."""
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+    except OSError:
+        return None
+    line = next((line for line in limits.splitlines() if line.startswith("Max file locks ")), "")
+    soft = line.split()[3:4]
+    return int(soft[0]) if soft and soft[0].isdigit() else None
+
+
+def set_mark(mark: int) -> None:
+    """Mark this process and what it starts from now on."""
+    if sys.platform == "linux":
+        resource.setrlimit(LIMIT, (mark, resource.getrlimit(LIMIT)[1]))
+
+
+_marking = threading.Lock()
+
+
+@contextlib.contextmanager
+def marking(mark: int) -> Iterator[None]:
+    """Mark the programs that this thread starts; no other thread may start one meanwhile."""
+    with _marking:
+        before = resource.getrlimit(LIMIT)[0] if sys.platform == "linux" else 0
+        set_mark(mark)
+        try:
+            yield
+        finally:
+            set_mark(before)
+
+
+def _run_mark(token: str) -> int:
+    return int(token[:8], 16)
+
+
 def survivors(groups: set[int], token: str) -> set[int]:
     """Return the processes that belong to a run: members of its groups, their descendants, bearers of its mark."""
     return {process.pid for process in _survivors(groups, token)}
@@ -191,6 +237,9 @@ def _survivors(groups: set[int], token: str) -> set[psutil.Process]:
 
 
 def _marked(process: psutil.Process, token: str) -> bool:
+    mark = mark_of(process.pid)
+    if token and mark is not None and mark >> _NUMBER_BITS == _run_mark(token):
+        return True
     try:
         return process.environ().get(MARK) == token
     except psutil.Error:  # another user's

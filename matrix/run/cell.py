@@ -98,7 +98,9 @@ def obstacle(transport: Transport, server: Server) -> str | None:
     return None
 
 
-def run_cell(subject: Subject, around: Surroundings, observer: Observer, *, database: str, start: Start) -> Result:
+def run_cell(
+    subject: Subject, around: Surroundings, observer: Observer, *, database: str, mark: int, start: Start
+) -> Result:
     """Run a cell's example in a new database and return what is known of it; the database is dropped again.
 
     Raises BrokenCellError if the run is evidence for nothing: the program failed by itself, reported nothing or
@@ -124,7 +126,7 @@ def run_cell(subject: Subject, around: Surroundings, observer: Observer, *, data
                     cwd=around.root,
                     deadline=around.deadline,
                     groups=around.groups,
-                    mark=database,
+                    mark=mark,
                     channel=channel,
                     start=start,
                 )

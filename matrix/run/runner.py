@@ -182,7 +182,7 @@ def _run_cells(
             tallies=tallies,
             broken=summary.broken,
             progress=progress,
-            token=watchdog.token,
+            watchdog=watchdog,
             start_of=start_of,
             evidence_of=evidence_of,
         )

@@ -85,14 +85,14 @@ class Worker:
     """Runs one cell after the other, from several threads at once, and adds what happened to the tallies.
 
     `start_of` says what starts a subject's example, `evidence_of` what makes evidence of a run, None without. `broken`
-    receives why a cell could not be judged, `token` makes the databases' names this run's.
+    receives why a cell could not be judged, `watchdog` names the run, and so its databases and processes.
     """
 
     around: Surroundings
     tallies: Mapping[Coordinates, Tally]
     broken: dict[str, str]
     progress: Progress
-    token: str
+    watchdog: Watchdog
     start_of: Callable[[Subject], Start]
     evidence_of: Callable[[Run], Evidence] | None
 
@@ -129,7 +129,8 @@ class Worker:
             subject,
             self.around,
             observers.of(subject.server.name),
-            database=database_name(self.token, number),
+            database=database_name(self.watchdog.token, number),
+            mark=self.watchdog.mark(number),
             start=self.start_of(subject),
         )
         verdict = judge(result.run)
