@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from matrix.process import watchdog
 from matrix.provision import apt, cache, pip
 from matrix.records.server import LogLine
 from matrix.run.cell import database_name
-from matrix.servers import Observer, Server, Unavailable, __main__, own, private, products
+from matrix.servers import Observer, Server, Unavailable, __main__, certificates, own, private, products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,7 +139,7 @@ def test_every_file_of_a_version_is_a_server() -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("oracle", r"'oracle'; There are mariadb, "),
+        ("oracle", r"'oracle'\. There are mariadb, "),
         ("postgresql1", "did you mean postgresql1"),
         ("mariabd", "mean mariadb"),
     ],
@@ -554,6 +555,25 @@ def test_the_certificate_is_verified_by_its_own_authority_only(server: Server) -
         pytest.skip("there are no other authorities here")
     with pytest.raises((pymysql.OperationalError, psycopg.OperationalError), match="certificate"):
         log_in(Server(**{**vars(server), "ca": str(system)}), "postgres", "tls")
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_strict_verifiers_accept_the_certificate(name: str, tmp_path: Path) -> None:
+    """With the flags that are Python's default since 3.13."""
+    ca, certificate, key = certificates.write(tmp_path)
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=ca)
+    server.load_cert_chain(certificate, key)
+    client.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for end in ends * 2:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    assert ends[0].version() == "TLSv1.3"
+    assert ends[0].getpeercert()
 
 
 def test_the_version_is_the_servers_own(server: Server) -> None:

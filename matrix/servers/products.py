@@ -81,5 +81,5 @@ def find(name: str, folder: Path = FOLDER) -> Known:
     if name in servers:
         return servers[name]
     near = difflib.get_close_matches(name, servers, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ";"
+    hint = f"; did you mean {near[0]}?" if near else "."
     raise MatrixError(f"there is no server {name!r}{hint} There are {', '.join(servers)}")
