@@ -3,9 +3,9 @@
 Hazard. An unhandled exception ends a program by the same way as `sys.exit()`: it deallocates what it holds, Django's
 connection included, and mysqlclient says goodbye when a connection object is deallocated (`mysql_close()`, `COM_QUIT`):
 the server ends the parent's session. So one failed job in a worker costs the parent its connection. PyMySQL's finaliser
-only closes the child's copy of the descriptor, and psycopg's leaves a connection alone in a process that did not open
-it: with these two the parent notices nothing. In a `multiprocessing` child an exception is caught and the child leaves
-by `os._exit()`, which deallocates nothing.
+only closes the child's copy of the descriptor, and those of psycopg and psycopg2 leave a connection alone in a process
+that did not open it: with these the parent notices nothing. In a `multiprocessing` child an exception is caught and
+the child leaves by `os._exit()`, which deallocates nothing.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

@@ -2,9 +2,9 @@
 
 Hazard. Leaving a program by `sys.exit()`, or at its end, deallocates what it holds, Django's connection included, and
 mysqlclient says goodbye when a connection object is deallocated (`mysql_close()`, `COM_QUIT`): the server ends the
-parent's session. PyMySQL's finaliser only closes the child's copy of the descriptor, and psycopg's leaves a connection
-alone in a process that did not open it: with these two the parent notices nothing. A child that leaves by `os._exit()`,
-as `multiprocessing` has it, deallocates nothing (untouched_in_child).
+parent's session. PyMySQL's finaliser only closes the child's copy of the descriptor, and those of psycopg and psycopg2
+leave a connection alone in a process that did not open it: with these the parent notices nothing. A child that
+leaves by `os._exit()`, as `multiprocessing` has it, deallocates nothing (untouched_in_child).
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

@@ -2,8 +2,8 @@
 
 Hazard. The last reference goes. Nobody closes anything, and yet mysqlclient says goodbye: it calls `mysql_close()` when
 a connection object is deallocated, in whatever process that is, and the server ends the parent's session (`COM_QUIT`).
-PyMySQL's finaliser only closes the child's copy of the descriptor, and psycopg's leaves a connection alone, descriptor
-and all, in a process that did not open it: with these two the parent notices nothing.
+PyMySQL's finaliser only closes the child's copy of the descriptor, and those of psycopg and psycopg2 leave a connection
+alone, descriptor and all, in a process that did not open it: with these the parent notices nothing.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

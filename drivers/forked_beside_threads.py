@@ -4,8 +4,8 @@ Hazard. Threads that keep a connection each are safe from one another, not from 
 child what belonged to threads that do not exist there, and the garbage collector gets the connection. mysqlclient says
 goodbye when a connection object is deallocated (`mysql_close()`, `COM_QUIT`), so that the server ends the thread's
 session in the parent, and its transaction. PyMySQL's finaliser only closes the child's copy of the descriptor, and
-psycopg's leaves a connection alone in a process that did not open it. A connection in the middle of a question is
-spared, for the thread's stack refers to it (forked_with_threads).
+those of psycopg and psycopg2 leave a connection alone in a process that did not open it. A connection in the middle of
+a question is spared, for the thread's stack refers to it (forked_with_threads).
 
 Remedies: discarded_at_fork, spawned_children
 """

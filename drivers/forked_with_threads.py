@@ -2,10 +2,10 @@
 
 Hazard. The fork copies the connection as it is in the middle of the thread's question, locks included, but not the
 thread, so that nobody in the child will ever release them. In the child mysqlclient raises at once ("This connection is
-already in use from another thread"). psycopg waits for ever for the lock of its connection, before it has sent a byte.
-PyMySQL has no lock; it sends the child's question and then waits for ever for the lock of Python's buffered reader,
-which the thread held: the answer is still in the socket when the parent asks next, and the parent is handed the child's
-row, without an error.
+already in use from another thread"). psycopg and psycopg2 wait for ever for the lock of their connection, before they
+have sent a byte. PyMySQL has no lock; it sends the child's question and then waits for ever for the lock of Python's
+buffered reader, which the thread held: the answer is still in the socket when the parent asks next, and the parent is
+handed the child's row, without an error.
 
 Remedies: discarded_at_fork, spawned_children
 """

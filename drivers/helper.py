@@ -95,13 +95,16 @@ def hold_answers() -> replies.Holder:
 
 
 def wait_until_reading(thread: threading.Thread) -> None:
-    """Wait until a thread that has sent a query reads the reply, with whatever locks the driver then holds."""
+    """Wait until a thread that has sent a query reads the reply, with whatever locks the driver then holds.
+
+    A driver in C that takes its lock before it sends has no `READING`, and there is nothing to wait for.
+    """
 
     def functions() -> list[str]:
         frame = sys._current_frames().get(thread.ident or 0)
         return [frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)] if frame else []
 
-    while driver.READING not in functions():
+    while driver.READING and driver.READING not in functions():
         time.sleep(0.01)
 
 

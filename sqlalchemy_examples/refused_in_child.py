@@ -8,7 +8,8 @@ own: this finds the mistake, the other remedies mend it.
 
 Cursors that were open before the fork are not wrapped, and an interpreter that exits deallocates the refused
 connection all the same, which with mysqlclient ends the parent's session. The pool's `checkout` event would
-not do: whatever it raises makes the pool close the connection, which ends the parent's session.
+not do: whatever it raises makes the pool close the connection, which ends the parent's session. Its `connect`
+event passes the driver's own connection to SQLAlchemy's set-up, where psycopg2's C functions refuse a wrapper.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
 rolled_back_in_child
@@ -55,14 +56,14 @@ class OwnedConnection:
         setattr(self._checked(), name, value)
 
 
-def own(dialect, connection_record, arguments, options):
-    """Open and wrap a connection for a pool."""
-    return OwnedConnection(dialect.connect(*arguments, **options))
+def own(dbapi_connection, entry):
+    """Put a guarded connection into the pool's entry, once SQLAlchemy has set the driver's own up."""
+    entry.dbapi_connection = OwnedConnection(dbapi_connection)
 
 
 def install():
     """Have every connection that any engine opens from now on guarded."""
-    event.listen(Engine, "do_connect", own)
+    event.listen(Engine, "connect", own)
 
 
 # What happens.

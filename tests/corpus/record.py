@@ -1,6 +1,6 @@
 """Records the corpus: real conversations of real drivers with real servers, through the relay.
 
-    python -m tests.corpus.record            record all conversations again (needs pymysql, mysqlclient, psycopg)
+    python -m tests.corpus.record [NAME]...  record all conversations again, or those named (needs the drivers)
     python -m tests.corpus.record --expect   only decode those that are there, and write what was read
 
 Each is a `.hex` file (see `matrix.wire.fuzz.read_conversation`) and a `.json` file with the events that are
@@ -34,7 +34,7 @@ from matrix.wire.forward import Forwarder
 from matrix.wire.fuzz import CORPUS, Conversation, decode, read_conversation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from matrix.records.wire import Sender
     from matrix.wire.decoder import Decoder
@@ -296,6 +296,38 @@ def postgresql_psycopg_tls(server: Server, port: int) -> None:
     connection.close()
 
 
+def _psycopg2(server: Server, port: int, **options: Any) -> Any:
+    # Only needed to record, and not in every environment.
+    driver = importlib.import_module("psycopg2")
+    account = {"user": server.user, "password": server.password, "dbname": "corpus", "sslmode": "disable"}
+    return driver.connect(host="127.0.0.1", port=port, **(account | options))
+
+
+def postgresql_psycopg2(server: Server, port: int) -> None:
+    """Use the simple query protocol: look-ups, NULL, no rows, a server-side cursor, several statements, an error."""
+    connection = _psycopg2(server, port, application_name="corpus")
+    cursor = connection.cursor()
+    cursor.execute(TABLE.replace("TABLE", "TEMPORARY TABLE"))
+    cursor.execute(ROWS)
+    cursor.execute(LOOK_UP, (104,))
+    cursor.execute(LOOK_UP, (999,))
+    cursor.execute("SELECT NULL, 'Müller'; SELECT 2 AS second")
+    connection.commit()
+    with connection.cursor("reader") as reader:
+        reader.execute("SELECT id FROM orders")
+        reader.fetchmany(3)
+        reader.fetchmany(3)
+    with tempfile.TemporaryFile("w+") as file:
+        cursor.copy_expert("COPY orders TO STDOUT", file)
+    cursor.execute("UPDATE orders SET customer = 'nobody' WHERE id > 105")
+    try:
+        cursor.execute("SELECT * FROM nowhere")
+    except connection.ProgrammingError:
+        connection.rollback()
+    connection.reset()
+    connection.close()
+
+
 def expect() -> None:
     """Write what the decoders read, a line an event."""
     for path in sorted(CORPUS.glob("*.hex")):
@@ -304,11 +336,12 @@ def expect() -> None:
         path.with_suffix(".json").write_bytes(b"[\n" + b",\n".join(lines) + b"\n]\n")
 
 
-def record() -> None:
-    """Record every conversation of this module against servers of its own."""
+def record(names: Iterable[str]) -> None:
+    """Record conversations of this module, every one if none is named, against servers of its own."""
     talks = {
         name.replace("_", "-"): talk for name, talk in globals().items() if name.startswith(("mysql_", "postgresql_"))
     }
+    talks = {name: talks[name] for name in names} or talks
     with running(["mariadb", "postgresql"]) as servers:
         mariadb, postgresql = servers["mariadb"], servers["postgresql"]
         assert isinstance(mariadb, Server)
@@ -329,7 +362,7 @@ def record() -> None:
 def main() -> None:
     """Record unless told to decode only, and print what was read."""
     if "--expect" not in sys.argv[1:]:
-        record()
+        record(sys.argv[1:])
     expect()
     for path in sorted(Path(CORPUS).glob("*.json")):
         print(path.stem)
