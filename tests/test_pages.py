@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from matrix.records.observation import Coordinates
     from matrix.records.outcomes import Outcome
 
-# A made-up repository: a few examples, two drivers that do not exist, and results. Every hazard raises what its driver
+# A made-up repository: a few examples, drivers that do not exist, and results. Every hazard raises what its driver
 # says of a lost session, every remedy works.
 
 DRIVERS = {
@@ -424,6 +424,15 @@ def test_of_each_outcome_of_an_example_one_cell_is_drawn(root: Path, facts: Fact
     key = "sqlalchemy/closed_in_child/swift/mariadb/unix"
     assert key not in drawn
     assert key in shown_cells(facts.updated({key: replace(facts.observed[key], outcome="hang", seen={"hang": 1})}))
+
+
+def test_which_cells_are_drawn_does_not_depend_on_claims_that_wait_for_their_reasons(root: Path) -> None:
+    path = root / "drivers" / "quick" / "expected.toml"
+    path.write_text('"bare/closed_in_child/postgresql" = {outcome = "works", reason = "to-be-reviewed"}\n')
+    facts = load(root / "results", root)
+    assert shown_cells(facts)
+    with pytest.raises(MatrixError, match="to-be-reviewed"):
+        render(facts)
 
 
 def test_a_cell_without_evidence_is_drawn_from_its_steps(facts: Facts) -> None:

@@ -30,7 +30,7 @@ class Facts:
     """What is known.
 
     `observed` holds observations by cell id, in the order of the tables, without those of cells that no longer exist
-    and those that could not be run (`not applicable`), which are in `skipped`. `claimed` holds claims by cell id.
+    and those that could not be run (`not applicable`), which are in `skipped`.
     """
 
     root: Path
@@ -40,9 +40,17 @@ class Facts:
     cells: tuple[Coordinates, ...]
     observed: dict[str, Observation]
     skipped: dict[str, str]
-    claimed: dict[str, Claim]
-    reasons: dict[str, Reason]
     prose: Prose
+
+    @functools.cached_property
+    def claimed(self) -> dict[str, Claim]:
+        """Claims by cell id; raises MatrixError if a file of claims is malformed or waits for a reason."""
+        return {cell.id: claim for name in self.drivers for cell, claim in claims.claims(name, self.root).items()}
+
+    @functools.cached_property
+    def reasons(self) -> dict[str, Reason]:
+        """Reasons by id."""
+        return claims.reasons(self.root)
 
     def updated(self, observations: Mapping[str, Observation]) -> Facts:
         """Return what is known once these observations are written."""
@@ -137,7 +145,7 @@ class Facts:
 
 
 def load(results: Path = files.RESULTS, root: Path = ROOT) -> Facts:
-    """Read everything; raise MatrixError, with the file and what is wrong, if something is malformed."""
+    """Read all but the claims; raise MatrixError, with the file and what is wrong, if something is malformed."""
     drivers = {name: driver.facts for name, driver in catalogue.drivers(root).items()}
     cells = catalogue.cells(root)
     read = files.read_folder(results)
@@ -150,8 +158,6 @@ def load(results: Path = files.RESULTS, root: Path = ROOT) -> Facts:
         cells=cells,
         observed={key: seen for key, seen in found.items() if seen.applies},
         skipped={key: seen.note or "" for key, seen in found.items() if not seen.applies},
-        claimed={cell.id: claim for name in drivers for cell, claim in claims.claims(name, root).items()},
-        reasons=claims.reasons(root),
         prose=read_prose(root),
     )
 

@@ -31,6 +31,7 @@ from matrix.servers import Server, Unavailable, names, running, title
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from matrix.pages.facts import Facts
     from matrix.process.execute import Start
     from matrix.records.claim import Claim
     from matrix.records.evidence import Evidence
@@ -116,6 +117,8 @@ def run(options: Options) -> Summary:
     if not planned.cells:
         return summary
     results.check_writable(options.output)
+    committed = options.output.resolve() == results.RESULTS.resolve()
+    pages = load(options.output, options.root) if committed else None
     began = time.monotonic()
     with Watchdog() as watchdog, running(planned.servers, watchdog=watchdog) as servers:
         found = {name: server for name, server in servers.items() if isinstance(server, Server)}
@@ -129,7 +132,7 @@ def run(options: Options) -> Summary:
                 if tally.evidence:
                     summary.evidence[cell.id] = tally.evidence
     summary.seconds = time.monotonic() - began
-    _write(planned, options, summary)
+    _write(planned, options, summary, pages)
     return summary
 
 
@@ -203,14 +206,13 @@ def _folder(watchdog: Watchdog) -> Iterator[Path]:
         watchdog.release_folder(folder)
 
 
-def _write(planned: Plan, options: Options, summary: Summary) -> None:
+def _write(planned: Plan, options: Options, summary: Summary, pages: Facts | None) -> None:
     """Write observations and evidence, and the claims if they are to be rewritten.
 
-    The repository's own results keep the evidence of those cells alone that the pages draw.
+    The repository's own results, which have pages, keep the evidence of those cells alone that the pages draw.
     """
-    committed = options.output.resolve() == results.RESULTS.resolve()
-    current = {cell.id for cell in catalogue.cells(options.root, names())} if committed else None
-    keep = shown_cells(load(options.output, options.root).updated(summary.observations)) if committed else None
+    current = {cell.id for cell in catalogue.cells(options.root, names())} if pages else None
+    keep = shown_cells(pages.updated(summary.observations)) if pages else None
     for name in planned.environments:
         observations = [seen for seen in summary.observations.values() if seen.cell.driver == name]
         results.write(
