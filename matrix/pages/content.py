@@ -261,10 +261,16 @@ def descriptor(facts: Facts, driver: str) -> str:
 
 def code_by_driver(facts: Facts, name: str) -> dict[str, str]:
     """Return what each driver has for the names that an example's patterns leave to it; empty if there are none."""
-    patterns = [pattern(facts.root / facts.examples[stack, name].path, facts.root) for stack in facts.stacks(name)]
-    names = sorted({one for found in patterns for one in found.from_driver})
-    used = dict.fromkeys(cell.driver for cell in facts.cells if cell.example == name)
-    return {driver: driver_code(driver, names, facts.root) for driver in used} if names else {}
+    found = {}
+    for driver, of_driver in facts.drivers.items():
+        names: set[str] = set()
+        for stack in facts.stacks(name):
+            example = facts.examples[stack, name]
+            if of_driver.runs(stack, example.needs):
+                names.update(pattern(facts.root / example.path, facts.root).from_driver)
+        if names:
+            found[driver] = driver_code(driver, sorted(names), facts.root)
+    return found
 
 
 def draw(facts: Facts, seen: Observation) -> str:

@@ -1,7 +1,7 @@
 """What an example reports of itself: a record for each step, and one that says which driver it really used.
 
-Records come from `transcript.py` as lines of JSON, through the pipe that `STEP_RECORDS` names. They hold what the line
-that people read holds, so that no text has to be parsed.
+Records come from `example_support` as lines of JSON, through the pipe that `STEP_RECORDS` names. They hold what the
+line that people read holds, so that no text has to be parsed.
 """
 
 from __future__ import annotations
