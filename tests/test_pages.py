@@ -328,17 +328,18 @@ def test_a_finding_about_cells_that_do_not_exist_is_named(root: Path) -> None:
 
 def sentence(root: Path, how_many: str = "all") -> str:
     """Return the README's sentence of a finding that says with whom closing ends the session."""
-    text = finding(how_many).replace('text = "It does."', 'text = "It does with {closes}, for {closes.stacks}."')
+    text = finding(how_many).replace('text = "It does."', 'text = "It does with {closes}, {closes.stacks}."')
     (root / prose.FOLDER / "findings.toml").write_text(text + 'name = "closes"\n')
     page = render(load(root / "results", root))["README.md"]
     return next(line for line in page.splitlines() if "Closing ends the session" in line)
 
 
 def test_a_finding_says_for_whom_it_holds(root: Path) -> None:
-    titles = [stack.facts.title for stack in catalogue.stacks().values()]
-    assert f"It does with every driver, for {', '.join(titles[:-1])} and {titles[-1]}." in sentence(root)
+    stacks = [stack.facts for stack in catalogue.stacks().values()]
+    words = [f"under {stack.title}" if stack.distribution else "without an ORM" for stack in stacks]
+    assert f"It does with every driver, {', '.join(words[:-1])} and {words[-1]}." in sentence(root)
     change(root, "django/closed_in_child/swift/mariadb/tls", outcome="works", seen={"works": 1})
-    assert "It does with Plain and Quick, for " in sentence(root, "some-drivers")
+    assert "It does with Plain and Quick, " in sentence(root, "some-drivers")
     assert "Django" not in sentence(root, "some-drivers").partition("Observed")[0]
     assert about(root, "docs/prose/findings.toml") == []
 

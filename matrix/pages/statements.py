@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
+from matrix.catalogue import stacks
 from matrix.pages.prose import Verdict
-from matrix.report.table import STACK_TITLES, describe
+from matrix.report.table import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -67,12 +68,17 @@ def fill(facts: Facts, text: str, results: Mapping[str, Result]) -> str:
         if result is None:
             return match[0]
         if match[2]:
-            return listed(STACK_TITLES[stack] for stack in result.throughout("stack"))
+            return listed(_under(stack) for stack in result.throughout("stack"))
         drivers = result.throughout("driver")
         every = set(drivers) == set(facts.drivers) and len(drivers) > 1
         return "every driver" if every else listed(facts.drivers[name].distributions[0] for name in drivers)
 
     return _PLACEHOLDER.sub(words, text)
+
+
+def _under(stack: str) -> str:
+    facts = stacks()[stack].facts
+    return f"under {facts.title}" if facts.distribution else "without an ORM"
 
 
 def listed(words: Iterable[str]) -> str:
