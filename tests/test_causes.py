@@ -95,6 +95,11 @@ def test_the_launcher_decides_where_the_message_does_not() -> None:
     assert first(text, launcher="gunicorn") == "idle"
 
 
+def test_a_queue_that_idles_for_hours_is_no_fork_on_mysql() -> None:
+    assert first("(2006, 'MySQL server has gone away')", launcher="rq", orm="django") == "idle"
+    assert first("django.db.utils.OperationalError: the connection is closed", launcher="rq", orm="django") == FORK
+
+
 def test_a_spawned_process_inherits_nothing() -> None:
     assert first("SpawnProcess-1: (2006, 'MySQL server has gone away')") == "idle"
 

@@ -97,9 +97,8 @@ def weigh(reading: Reading, *, launcher: str | None = None, orm: str | None = No
 
     `launcher` and `orm` are what is known from elsewhere, and go before what was read.
     """
-    forks = {reading.forks} if reading.forks else set()
     told: dict[str, set[str]] = {
-        "launcher": {launcher} if launcher else _name(reading.launcher) | forks,
+        "launcher": {launcher} if launcher else _name(reading.launcher),
         "orm": {orm} if orm else _name(reading.orm),
         "protocol": _name(reading.protocol),
         "connecting": _name(reading.connecting),
