@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.pages.pasted import Reading, read
+from matrix.pages.pasted import Reading, nearest, read
 from matrix.records.facts import DriverFacts
 from matrix.records.reading import ROOT, read_toml
 from tests.public_reports import Answer, answers, reports
@@ -165,6 +165,16 @@ def test_every_driver_is_read_by_its_module(path: Path) -> None:
     assert reading.protocol is not None
     assert (reading.driver.name, reading.driver.certain) == (path.parent.name, True)
     assert reading.protocol.name == facts.protocol
+
+
+def test_an_unknown_driver_gets_the_nearest_of_its_own_protocol() -> None:
+    ran = {path.parent.name: read_toml(path, DriverFacts).protocol for path in ROOT.glob("drivers/*/driver.toml")}
+    for name, protocol in ran.items():
+        assert nearest(name, None, ran) == name
+        assert ran[nearest("a driver of tomorrow", protocol, ran) or ""] == protocol
+    assert nearest("cx_Oracle", "oracle", ran) is None
+    assert nearest("aiomysql", None, {"psycopg": "postgresql", "mysqlclient": "mysql"}) == "mysqlclient"
+    assert nearest("aiomysql", None, {"psycopg": "postgresql"}) is None
 
 
 @pytest.mark.parametrize("answer", answers(), ids=lambda answer: answer.report.source)

@@ -112,6 +112,7 @@ class _Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modules: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     protocol: str | None = None
+    like: str | None = None
     forks: str | None = None
 
 
@@ -189,6 +190,19 @@ def read(pasted: str | bytes) -> Reading:
         lines=tuple(lines),
         frames=frames,
     )
+
+
+def nearest(driver: str, protocol: str | None, ran: Mapping[str, str]) -> str | None:
+    """Return the driver whose answer fits this one best, of those that were run; never one of another protocol.
+
+    `ran` says which protocol each of them speaks; `protocol` is what was read, for a driver that the table lacks.
+    """
+    if driver in ran:
+        return driver
+    known = _clues().driver.get(driver, _Named(protocol=protocol))
+    if known.like in ran:
+        return known.like
+    return next((name for name, spoken in ran.items() if spoken == known.protocol), None)
 
 
 def _text(pasted: str | bytes) -> str:
