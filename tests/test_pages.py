@@ -247,11 +247,28 @@ def test_a_live_link_is_not_named(root: Path, link: str) -> None:
     assert not about(root, "CONTRIBUTING.md")
 
 
-def test_a_readme_without_a_place_for_the_table_is_an_error_of_one_line(root: Path) -> None:
-    (root / "README.md").write_text("# nothing\n")
-    with pytest.raises(Exception, match=r"README\.md: has no place") as caught:
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("begin: hazards", "start: hazards", "has no place for hazards"),
+        (": legend", ": legends", "has no place for legend"),
+    ],
+)
+def test_a_readme_that_lacks_a_generated_part_is_an_error_of_one_line(
+    root: Path, old: str, new: str, problem: str
+) -> None:
+    path = root / "README.md"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(MatrixError, match=rf"README\.md: {problem}") as caught:
         render(load(root / "results", root))
     assert "\n" not in str(caught.value)
+
+
+def test_a_part_of_the_readme_that_nothing_generates_is_an_error(root: Path) -> None:
+    path = root / "README.md"
+    path.write_text(path.read_text() + "\n<!-- begin: weather -->\n<!-- end: weather -->\n")
+    with pytest.raises(MatrixError, match=r"README\.md: nothing is called 'weather'; there are drivers, "):
+        render(load(root / "results", root))
 
 
 def test_generation_does_not_depend_on_the_order_of_hashes(original: Path) -> None:

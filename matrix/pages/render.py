@@ -69,7 +69,7 @@ class _Page:
 def render(facts: Facts) -> dict[str, str]:
     """Return every generated page's text by its path from the root, README.md with its fragments among them.
 
-    Raises MatrixError if README.md is missing or lacks a fragment's place.
+    Raises MatrixError if README.md is missing or lacks the place of a fragment.
     """
     pages = {path: _page(facts, path, f"{name}.md.j2") for name, path in PAGES.items()}
     for driver in facts.drivers:
@@ -101,8 +101,9 @@ def _readme(facts: Facts) -> str:
     except OSError as error:
         raise MatrixError(f"{README}: {error.strerror}") from None
     known = {path.name.removeprefix("readme_").partition(".")[0] for path in TEMPLATES.glob("readme_*.md.j2")}
-    if not _FRAGMENT.search(text):
-        raise MatrixError(f"{README}: has no place for a table: <!-- begin: hazards --> and <!-- end: hazards -->")
+    if missing := known - {match[2] for match in _FRAGMENT.finditer(text)}:
+        name = min(missing)
+        raise MatrixError(f"{README}: has no place for {name}: lines <!-- begin: {name} --> and <!-- end: {name} -->")
 
     def fill(match: re.Match[str]) -> str:
         if match[2] not in known:
