@@ -15,16 +15,15 @@ url = urlsplit(os.environ.get("DATABASE_URL") or sys.exit("DATABASE_URL is not s
 
 def _find() -> tuple[str, dict[str, Any]]:
     """Return the name and the facts of the driver whose `driver.toml` claims the URL's scheme."""
-    claimed: dict[str, dict[str, Any]] = {}
-    schemes: list[str] = []
-    for path in sorted((Path(__file__).parents[1] / "drivers").glob("*/driver.toml")):
-        facts = tomllib.loads(path.read_text(encoding="utf-8"))
-        schemes += facts["schemes"]
-        if url.scheme in facts["schemes"]:
-            claimed[path.parent.name] = facts
+    paths = sorted((Path(__file__).parents[1] / "drivers").glob("*/driver.toml"))
+    texts = {path.parent.name: path.read_text(encoding="utf-8") for path in paths}
+    # Only what has the scheme somewhere is parsed: every program pays for it.
+    named = {name: tomllib.loads(text) for name, text in texts.items() if url.scheme in text}
+    claimed = {name: facts for name, facts in named.items() if url.scheme in facts["schemes"]}
     if len(claimed) > 1:
         sys.exit(f"{' and '.join(claimed)} both claim DATABASE_URLs that begin with {url.scheme}://")
     if not claimed:
+        schemes = [scheme for text in texts.values() for scheme in tomllib.loads(text)["schemes"]]
         nearest = difflib.get_close_matches(url.scheme, schemes, n=1, cutoff=0)
         sys.exit(
             f"no driver here takes DATABASE_URLs that begin with {url.scheme}://"

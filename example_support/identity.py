@@ -53,10 +53,14 @@ def installed(kind: type) -> tuple[str, str, str]:
 
 def _distribution(file: Path) -> tuple[str, str] | None:
     """Return name and version of the distribution whose list of files has `file`."""
-    for folder in file.parents:
-        if str(folder) in sys.path:
-            entry = f"\n{file.relative_to(folder).as_posix()},"
-            for distribution in importlib.metadata.distributions(path=[str(folder)]):
-                if entry in f"\n{distribution.read_text('RECORD') or ''}":
-                    return distribution.metadata["Name"], distribution.version
+    folder = next((folder for folder in file.parents if str(folder) in sys.path), None)
+    if folder is None:
+        return None
+    entry = f"\n{file.relative_to(folder).as_posix()},"
+    # The driver's names first, because reading every list of files takes long.
+    for name in (*driver.facts["distributions"], None):
+        for distribution in importlib.metadata.distributions(name=name, path=[str(folder)]):
+            if entry in f"\n{distribution.read_text('RECORD') or ''}":
+                metadata = distribution.metadata
+                return metadata["Name"], metadata["Version"]
     return None

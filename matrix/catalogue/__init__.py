@@ -43,7 +43,21 @@ __all__ = [
 #: A cell is known by where it is in the matrix.
 Cell = Coordinates
 #: The standard library's modules that `example_support` imports, and those that it imports only later.
-_STANDARD = ("datetime", "multiprocessing.popen_fork", "multiprocessing.util", "pathlib", "signal", "tomllib")
+_STANDARD = (
+    "datetime",
+    "difflib",
+    "email.parser",
+    "importlib.metadata",
+    "json",
+    "multiprocessing.popen_fork",
+    "multiprocessing.util",
+    "pathlib",
+    "pkgutil",
+    "select",
+    "signal",
+    "tomllib",
+    "urllib.parse",
+)
 
 
 @dataclass(frozen=True)
