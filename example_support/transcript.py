@@ -87,7 +87,12 @@ def original(error: BaseException) -> BaseException:
 def describe(error: BaseException) -> Result:
     """Return the result of a step that raised: the exception's class, its code, and the first line of its text."""
     kind, error = type(error), original(error)
-    code = error_code(error)
+    try:
+        code = error_code(error)
+    except AttributeError as problem:
+        code = None
+        if recording():
+            record("trouble", {"text": f"where exceptions carry their code is not known: {problem}"})
     text = error.args[1] if code and len(error.args) > 1 and str(error.args[0]) == code else error
     return {
         "result": "raised",

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from matrix.catalogue import ROOT, Cell, cells, drivers, module
+from matrix.errors import UnreadableError
 from matrix.process.watchdog import Watchdog
 from matrix.records.steps import Identity, Record, Step, read_records
 from matrix.run.environment import interpreter
@@ -158,7 +159,7 @@ thread.join()
         ("args.0", "Error('no number')", None, "no number"),
         ("errno", "error", "-1", "the server has gone"),
         ("sqlstate", "error", "57P01", "the server has gone"),
-        ("pgcode", "error", None, "the server has gone"),
+        ("strerror", "error", None, "the server has gone"),
         (
             "args.0.C",
             "Error({'C': '57P01', 'M': 'the server has gone'})",
@@ -180,13 +181,19 @@ def test_an_exception_carries_its_code_where_the_drivers_facts_say(
         repository,
         f"""
 error = Error("the server has gone")
-error.errno, error.sqlstate = -1, "57P01"
+error.errno, error.sqlstate, error.strerror = -1, "57P01", None
 def fail(): raise {error}
 step("look up", fail, about=1)
 """,
     )
     assert (steps[1].result, steps[1].code, steps[1].text) == ("raised", code, text)
     assert output.splitlines()[1] == printed(steps[1])
+
+
+def test_an_exception_without_the_attribute_that_the_facts_name_is_trouble(repository: Path) -> None:
+    add_driver(repository, "some", code="errno")
+    with pytest.raises(UnreadableError, match=r"where exceptions carry their code is not known: .*'errno'"):
+        steps_of(repository, 'def fail(): raise Error("gone")\nstep("look up", fail, about=1)')
 
 
 def test_the_exception_that_an_orm_wraps_gives_code_and_text(repository: Path) -> None:

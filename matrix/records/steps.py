@@ -130,15 +130,22 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stack: str
 
 
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="trouble"):
+    """What an example could not report, in one sentence: its other records are evidence for nothing."""
+
+    text: str
+
+
 Record = Step | Identity
 
-_decoder = msgspec.json.Decoder(Record)
+_decoder = msgspec.json.Decoder(Step | Identity | Trouble)
 
 
 def read_records(data: bytes, *, first: int = 1) -> list[Record]:
     """Return the records in what came through the pipe, one a line, of which the first has the number `first`.
 
-    Raises UnreadableError, with the line's number and the field, where a line is not what is defined here.
+    Raises UnreadableError, with the line's number and the field, where a line is not what is defined here, and where it
+    reports trouble.
     """
     found: list[Record] = []
     for number, line in enumerate(data.splitlines(), first):
@@ -148,6 +155,8 @@ def read_records(data: bytes, *, first: int = 1) -> list[Record]:
                 check(record)
         except (msgspec.DecodeError, ValueError) as error:
             raise UnreadableError(f"record {number} cannot be read: {error}") from None
+        if isinstance(record, Trouble):
+            raise UnreadableError(record.text)
         found.append(record)
     return found
 
