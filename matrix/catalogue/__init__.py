@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import quote
 
 from matrix.errors import MatrixError
@@ -239,37 +239,47 @@ def preload(stack: str, driver: str, root: Path = ROOT) -> tuple[str, ...]:
     return (*_STANDARD, facts.module, *stacks(root)[stack].facts.preload, *facts.stacks[stack].preload)
 
 
-def select(globs: Sequence[str], among: Iterable[Cell]) -> list[Cell]:
+class Named(Protocol):
+    """Something with coordinates: an id of parts, such as a cell."""
+
+    @property
+    def id(self) -> str:
+        """The parts, with a slash between them."""
+
+
+#: What the parts of a cell's id are called in messages.
+_PARTS = ("<stack>", "<example>", "<driver>", "<server>", "<transport>")
+N = TypeVar("N", bound=Named)
+
+
+def select(globs: Sequence[str], among: Iterable[N], *, parts: Sequence[str] = _PARTS) -> list[N]:
     """Return the cells whose id matches one of the globs, all of them where there are none.
 
-    A glob with fewer than five parts matches as if the missing parts were `*`. Raises MatrixError for a glob that
-    matches no cell, with what comes nearest.
+    A glob with fewer parts than an id matches as if the missing parts were `*`. Raises MatrixError for a glob that
+    matches no cell, with what comes nearest. `parts` are the names of an id's parts.
     """
     among = list(among)
     if not globs:
         return among
-    chosen: set[Cell] = set()
+    chosen: set[str] = set()
     for glob in globs:
-        parts = glob.split("/")
-        if len(parts) > 5:
-            raise MatrixError(f"--only {glob!r}: a cell id has five parts, {'/'.join(_PARTS)}")
-        pattern = parts + ["*"] * (5 - len(parts))
-        matching = {cell for cell in among if all(map(fnmatchcase, cell.id.split("/"), pattern))}
+        given = glob.split("/")
+        if len(given) > len(parts):
+            raise MatrixError(f"--only {glob!r}: a cell id has {len(parts)} parts, {'/'.join(parts)}")
+        pattern = given + ["*"] * (len(parts) - len(given))
+        matching = {cell.id for cell in among if all(map(fnmatchcase, cell.id.split("/"), pattern))}
         if not matching:
-            raise MatrixError(f"--only {glob!r} matches no cell. {_nearest(pattern, among)}")
+            raise MatrixError(f"--only {glob!r} matches no cell. {_nearest(pattern, among, parts)}")
         chosen |= matching
-    return [cell for cell in among if cell in chosen]
+    return [cell for cell in among if cell.id in chosen]
 
 
-_PARTS = ("<stack>", "<example>", "<driver>", "<server>", "<transport>")
-
-
-def _nearest(pattern: Sequence[str], among: Sequence[Cell]) -> str:
+def _nearest(pattern: Sequence[str], among: Sequence[Named], parts: Sequence[str]) -> str:
     """Say which part of a pattern matches nothing, and what it could have been."""
     for index, part in enumerate(pattern):
         values = list(dict.fromkeys(cell.id.split("/")[index] for cell in among))
         if not any(fnmatchcase(value, part) for value in values):
-            return f"No {_PARTS[index].strip('<>')} is called {part!r}{_hint(part, values)}"
+            return f"No {parts[index].strip('<>')} is called {part!r}{_hint(part, values)}"
     return "Each of its parts exists, but not together; --list shows the cells"
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from matrix.errors import MatrixError
 from matrix.files import locked, remove_leftovers, write_text
+from matrix.records import costs
 from matrix.records.evidence import Evidence
 from matrix.records.facts import TRANSPORTS, Transport
 from matrix.records.observation import Coordinates, Observation, ServerView, View
@@ -123,7 +124,8 @@ def _observations(path: Path, file: _File) -> dict[str, Observation]:
 
 def read_folder(folder: Path) -> dict[str, Observation]:
     """Return the observations of every driver in a folder of results, by cell id; see `read`."""
-    return {key: value for path in sorted(folder.glob("*.json")) for key, value in read(path).items()}
+    paths = [path for path in sorted(folder.glob("*.json")) if path.name != costs.NAME]
+    return {key: value for path in paths for key, value in read(path).items()}
 
 
 def read_evidence(folder: Path, key: str) -> Evidence | None:

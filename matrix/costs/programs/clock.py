@@ -1,0 +1,54 @@
+"""What the programs share: a clock, and how they report what they measured."""
+
+import importlib
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+#: The orders that are looked up, one after the other: as many as there are.
+_numbers = itertools.cycle(range(1, 500))
+#: Rounds before those that count: connections are opened, statements prepared, caches filled.
+WARM_UP = 3
+#: Look-ups of which a round takes the median.
+QUERIES = 5
+
+
+def stack(name: str) -> Any:
+    """Return the module of a stack."""
+    return importlib.import_module(f"matrix.costs.programs.stacks.{name}")
+
+
+def number() -> int:
+    """Return the next order to look up."""
+    return next(_numbers)
+
+
+def timed(function: Callable[..., Any], *arguments: Any) -> int:
+    """Return for how many nanoseconds a function runs."""
+    began = time.perf_counter_ns()
+    function(*arguments)
+    return time.perf_counter_ns() - began
+
+
+def timed_queries(look_up: Callable[[int], None]) -> int:
+    """Return for how many nanoseconds a look-up runs, the median of several."""
+    return round(statistics.median(timed(look_up, number()) for _ in range(QUERIES)))
+
+
+def rounds(count: int, measure: Callable[[], dict[str, int]], *, warm_up: int = WARM_UP) -> dict[str, list[int]]:
+    """Measure again and again, and return what was measured by name, an entry for each round that counts."""
+    measured = [measure() for _ in range(warm_up + count)][warm_up:]
+    return {name: [each[name] for each in measured] for name in measured[0]}
+
+
+def compared(base: str, title: str, query: str = "query") -> dict[str, str]:
+    """Say what one of the things that were measured is compared with, by name, and what to call it."""
+    return {"base": base, "query": query, "title": title}
+
+
+def report(samples: dict[str, list[int]], comparisons: dict[str, dict[str, str]]) -> None:
+    """Print what was measured, and what to compare, as the last line."""
+    print(json.dumps({"samples": samples, "compared": comparisons}), flush=True)
