@@ -161,6 +161,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def costs(session: nox.Session) -> None:
+    """Measure what remedies cost, as ratios; after `--`, e.g. `--only 'connect/*/psycopg'` or `--rounds 20`."""
+    pythons = [f"--python={one}" for one in drivers(session)]
+    run(session, "harness", "-m", "matrix.costs", *pythons, *session.posargs, log=False)
+
+
+@nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """Test the report to look at in a Chromium, this machine's or $CHROMIUM; after `--`, pytest's own arguments."""
     run(session, "browser", "-m", "pytest", "tests/browser", *session.posargs)

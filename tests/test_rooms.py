@@ -14,6 +14,7 @@ from matrix.records.reading import ROOT
 #: From top to bottom; each may import itself and what is below.
 ROOMS = [
     ["__main__"],
+    ["costs"],
     ["run"],
     ["pages"],
     ["report"],

@@ -265,7 +265,7 @@ def select(globs: Sequence[str], among: Iterable[N], *, parts: Sequence[str] = _
     for glob in globs:
         given = glob.split("/")
         if len(given) > len(parts):
-            raise MatrixError(f"--only {glob!r}: a cell id has {len(parts)} parts, {'/'.join(parts)}")
+            raise MatrixError(f"--only {glob!r}: an id here has {len(parts)} parts, {'/'.join(parts)}")
         pattern = given + ["*"] * (len(parts) - len(given))
         matching = {cell.id for cell in among if all(map(fnmatchcase, cell.id.split("/"), pattern))}
         if not matching:

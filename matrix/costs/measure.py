@@ -70,9 +70,7 @@ class _Run:
     rounds: int
 
 
-def measure(
-    wanted: Sequence[Place], interpreters: Mapping[str, Path], wanted_rounds: int, output: Path
-) -> Measured:
+def measure(wanted: Sequence[Place], interpreters: Mapping[str, Path], wanted_rounds: int, output: Path) -> Measured:
     """Measure at some places, and write what was measured; raise MatrixError if nothing could be run at all."""
     known, environments = catalogue.drivers(), {}
     for name in dict.fromkeys(place.driver for place in wanted):
@@ -220,7 +218,11 @@ def _machine(
     for name, each in environments.items():
         facts = catalogue.drivers()[name].facts
         orms = [stack.facts.distribution for stack in catalogue.stacks().values() if stack.facts.distribution]
-        found = [f"{d} {each.installed[normalised(d)]}" for d in (*facts.distributions, *orms) if normalised(d) in each.installed]
+        found = [
+            f"{d} {each.installed[normalised(d)]}"
+            for d in (*facts.distributions, *orms)
+            if normalised(d) in each.installed
+        ]
         versions[name] = ", ".join([*found, f"Python {each.python}", f"OpenSSL {each.openssl}"])
     return Machine(
         cpu=_cpu(),

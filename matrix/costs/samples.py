@@ -65,7 +65,9 @@ def costs(place: Place, found: Samples) -> list[Cost]:
 MEMORY = {"worked": "a worker's memory", "collected": "a worker's memory after garbage was collected"}
 
 
-def memory(place: Place, preloaded: Mapping[str, Sequence[float]], loading: Mapping[str, Sequence[float]]) -> list[Cost]:
+def memory(
+    place: Place, preloaded: Mapping[str, Sequence[float]], loading: Mapping[str, Sequence[float]]
+) -> list[Cost]:
     """Return what workers of a preloaded process need, as ratios to workers that load the stack themselves.
 
     Both hold the bytes of each worker, by the step after which they were looked at. Workers are alike, so that it does

@@ -1,7 +1,7 @@
 """Has workers forked from a process that has imported the stack, then workers that import it themselves.
 
-Each worker connects, looks up orders, reports the step `worked`, and waits for SIGUSR1, while somebody else looks at its
-memory. Then it collects garbage, and reports `collected`.
+Each worker connects, looks up orders and reports the step `worked`. Then its memory can be read, until SIGUSR1 comes.
+It collects garbage, reports `collected`, and waits once more.
 """
 
 import gc
@@ -32,7 +32,8 @@ def in_child(function: Any, *arguments: Any) -> int:
 
 def wait_for(*pids: int) -> None:
     """Wait for processes; raise SystemExit if one failed."""
-    if any([os.waitpid(pid, 0)[1] for pid in pids]):
+    statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+    if any(statuses):
         raise SystemExit("a worker failed")
 
 

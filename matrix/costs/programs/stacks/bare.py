@@ -62,4 +62,4 @@ def open_connections(count: int) -> list[Any]:
     """Open connections that forked processes discard, and return them."""
     from drivers.discarded_at_fork import discard_at_fork  # noqa: PLC0415 - only one program needs the pattern
 
-    return [discard_at_fork(connect()) for _ in range(count)]
+    return [discard_at_fork(connect()) for _ in range(count)]  # type: ignore[no-untyped-call]  # code to paste
