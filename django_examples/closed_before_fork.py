@@ -5,6 +5,9 @@ Remedy. A connection that is closed in the parent cannot be inherited, and the g
 driver. The parent pays with its session: temporary tables, settings, locks and whatever it had not committed
 are gone, and it connects anew after the fork.
 
+Points:
+    before: connections.close_all()
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 untouched_in_child, forked_while_reading
 """

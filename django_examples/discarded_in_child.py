@@ -12,6 +12,9 @@ which may belong to something else by then.
 
 Needs: descriptor
 
+Points:
+    child: discard_inherited()
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 untouched_in_child, forked_while_reading
 """
@@ -35,11 +38,12 @@ def start_worker(work, *args):
 
 
 def discard_inherited():
-    """First thing in the worker: let none of the inherited connections reach the server; then close or drop them."""
+    """First thing in the worker: close the inherited connections without sending anything; Django opens its own."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for inherited in connections.all(initialized_only=True):
         if inherited.connection is not None:
             os.dup2(null, descriptor(inherited.connection), inheritable=False)
+            inherited.close()
     os.close(null)
 
 

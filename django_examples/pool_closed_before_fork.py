@@ -18,6 +18,9 @@ https://github.com/python/cpython/issues/110829, https://github.com/openssl/open
 
 Needs: pool
 
+Points:
+    before: close_connections()
+
 Remedy for: pool_inherited, pool_closed_in_child
 """
 

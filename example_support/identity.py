@@ -64,3 +64,14 @@ def _distribution(file: Path) -> tuple[str, str] | None:
                 metadata = distribution.metadata
                 return metadata["Name"], metadata["Version"]
     return None
+
+
+def announce(connection: Any, query: Callable[[str], Any], *, stack: str) -> None:
+    """Report the transport, as the step `prepare`, and the identity: what a program under a launcher does."""
+
+    def ask() -> str:
+        over: str = driver.protocol.transport(query)
+        report_identity(connection, query, stack=stack)
+        return over
+
+    transcript.step("prepare", ask, result=lambda over: transcript.done(text=over))

@@ -11,6 +11,7 @@ from matrix.errors import MatrixError
 from matrix.pages.commands import add_commands as add_pages
 from matrix.report.command import add_command as add_report
 from matrix.run.command import add_commands as add_run
+from matrix.run.launcher_command import add_command as add_launchers
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     add_run(commands)
+    add_launchers(commands)
     add_report(commands)
     add_pages(commands)
     return parser

@@ -7,6 +7,9 @@ after the fork. `dispose()` closes what is in the pool: a connection that is che
 forks is not closed, and is inherited.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
+Points:
+    before: engine.dispose()
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 untouched_in_child, forked_while_reading
 """

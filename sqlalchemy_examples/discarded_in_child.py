@@ -14,6 +14,10 @@ mysqlclient and PyMySQL).
 
 Needs: descriptor
 
+Points:
+    start: track_connections()
+    child: discard_inherited()
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
 pool_closed_in_child, exited_child, crashed_child, untouched_in_child, forked_while_reading
 """
@@ -24,7 +28,7 @@ import os
 import weakref
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import Pool, create_engine, event
 
 from sqlalchemy_examples.helper import DATABASE_URL, descriptor, look_up, prepare, step, wait_for
 
@@ -34,10 +38,14 @@ engine = create_engine(DATABASE_URL)
 entries: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-@event.listens_for(engine, "connect")
 def remember(dbapi_connection, entry):
-    """Keep track of the pool's entries, in the pool as well as checked out of it."""
+    """Keep track of the pools' entries, in their pools as well as checked out of them."""
     entries.add(entry)
+
+
+def track_connections():
+    """Call this once, before any engine opens its first connection."""
+    event.listen(Pool, "connect", remember)
 
 
 def start_worker(work, *args):
@@ -48,11 +56,12 @@ def start_worker(work, *args):
 
 
 def discard_inherited():
-    """First thing in the worker: let none of the inherited connections reach the server; then dispose of the pool."""
+    """First thing in the worker: close the inherited connections without sending anything; pools open others."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for entry in entries:
+    for entry in list(entries):
         if entry.driver_connection is not None:
             os.dup2(null, descriptor(entry.driver_connection), inheritable=False)
+            entry.invalidate()
     os.close(null)
 
 

@@ -3,6 +3,7 @@
 | name | what it is |
 |---|---|
 | `SESSION_ID` | an expression for the id of the server session that a statement runs on |
+| `PAUSE` | an expression that takes 5 milliseconds |
 | `HELD` | an expression that waits until no session holds replies back |
 | `HOLD`, `RELEASE` | statements that begin and end holding replies back |
 | `WAITING` | a query that counts the database's other sessions: those that wait for `HELD`, and all |

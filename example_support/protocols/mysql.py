@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 SESSION_ID = "CONNECTION_ID()"
+PAUSE = "SLEEP(0.005)"
 HELD = "GET_LOCK(DATABASE(), 60) AND RELEASE_LOCK(DATABASE())"
 HOLD = "SELECT GET_LOCK(DATABASE(), 60)"
 RELEASE = "SELECT RELEASE_LOCK(DATABASE())"

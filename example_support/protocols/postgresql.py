@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 SESSION_ID = "pg_backend_pid()"
+PAUSE = "pg_sleep(0.005)"
 HELD = "pg_advisory_xact_lock(1)"
 HOLD = "SELECT pg_advisory_lock(1)"
 RELEASE = "SELECT pg_advisory_unlock(1)"

@@ -47,8 +47,10 @@ class _Parts:
         blocks = ["\n".join(sorted(own, key=_import_key)), "\n".join(foreign), *self.definitions, rest]
         text = ""
         for block in filter(None, blocks):
-            is_definition = block.startswith(("def ", "class ", "@")) or text.rpartition("\n")[2].startswith("    ")
-            text += ("\n\n\n" if is_definition else "\n\n") * bool(text) + block
+            last = text.rpartition("\n")[2]
+            is_definition = block.startswith(("def ", "class ", "@")) or last.startswith("    ")
+            are_plain = "\n" not in block and not last.startswith(("import ", "from ")) and block in self.definitions
+            text += ("\n\n\n" if is_definition else "\n" if are_plain else "\n\n") * bool(text) + block
         return text
 
 
@@ -73,6 +75,32 @@ def pasted(path: Path, driver: str, root: Path = ROOT) -> Pattern:
 def driver_code(driver: str, names: Iterable[str], root: Path = ROOT) -> str:
     """Return what a driver has for some names: functions of its `connection.py`, and facts about its protocol."""
     return _driver_parts(driver, names, root).text()
+
+
+def extract(path: Path, names: Iterable[str], driver: str, root: Path = ROOT) -> Pattern:
+    """Return the definitions of some names in an example's file, and what they need, as pasted with a driver."""
+    text = path.read_text(encoding="utf-8")
+    nodes = [node for node in ast.parse(text).body if not _is_docstring(node)]
+    parts, helpers = _needed(nodes, text.splitlines(), _reachable(nodes, names))
+    own = helpers & _offered(driver, root).keys()
+    drivers_parts = _driver_parts(driver, sorted(own), root)
+    whole = _Parts(parts.imports | drivers_parts.imports, [*drivers_parts.definitions, *parts.definitions])
+    code = whole.text() if parts.definitions else ""
+    return Pattern(re.sub(r"  # type: ignore\[[\w-]+\][^\n]*", "", code), tuple(sorted(helpers - own)), (), 1)
+
+
+def _reachable(nodes: list[ast.stmt], names: Iterable[str]) -> set[str]:
+    """Return some names, and those that their definitions use, whichever comes first in the file."""
+    found: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(_names(node) for node in nodes if _defines_at_top(node) & waiting)) - found
+    return found
+
+
+def _defines_at_top(node: ast.stmt) -> set[str]:
+    return set() if isinstance(node, ast.If | ast.For | ast.With) else _defines(node)
 
 
 def _pattern(path: Path, root: Path) -> tuple[Pattern, _Parts, str]:

@@ -149,7 +149,7 @@ def execute(
     process group is killed. `start` starts the program. When this returns, no process of the program is left, its
     pipes are closed, and every orphan that the program made is reaped. Raises OSError if the program cannot be started.
     """
-    _adopt_orphans()
+    adopt_orphans()
     began = time.monotonic()
     process = start(command, env, cwd, mark)
     groups.watch_group(process.pid)
@@ -160,7 +160,7 @@ def execute(
         reading.drain()
     finally:
         seconds = time.monotonic() - began
-        left = _end(process, mark)
+        left = end(process, mark)
         groups.release_group(process.pid)
     return Execution(
         output=reading.output.decode("utf-8", "backslashreplace"),
@@ -234,7 +234,7 @@ class _Reading:
         now = time.monotonic()
         if now >= self._last_moment:
             self._last_moment = min(self._last_moment + self._steal_in_all.grown(), self._very_last)
-        if self._silent_until <= now < self._last_moment and not self._gone and _is_at_work(self._process.pid):
+        if self._silent_until <= now < self._last_moment and not self._gone and is_at_work(self._process.pid):
             self._silent_until = now + QUIET
         return min(self._silent_until, self._last_moment)
 
@@ -270,7 +270,7 @@ class _Reading:
         return bool(data)
 
 
-def _is_at_work(session: int) -> bool:
+def is_at_work(session: int) -> bool:
     """Whether a process of a session runs, or waits for a processor or a disk; False if the system does not say."""
     for pid in psutil.pids():
         with contextlib.suppress(OSError):
@@ -336,7 +336,7 @@ def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:
     return descriptor
 
 
-def _end(process: Process, mark: int) -> int:
+def end(process: Process, mark: int) -> int:
     """Kill what is left of a program, reap it, and return how many processes had to be killed after its end.
 
     Those that leave by themselves when the program has gone, such as its fork server, may do so first.
@@ -398,7 +398,7 @@ def _children() -> list[int]:
 _adopting = False
 
 
-def _adopt_orphans() -> None:
+def adopt_orphans() -> None:
     """Make orphans among the descendants children of this process (Linux: PR_SET_CHILD_SUBREAPER), once."""
     global _adopting  # noqa: PLW0603 - a property of the process, set once
     if _adopting or sys.platform != "linux":

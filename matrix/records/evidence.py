@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     at: float
-    kind: Literal["begin", "end", "message", "socket", "server", "omitted"]
+    kind: Literal["begin", "end", "message", "socket", "server", "log", "omitted"]
     text: str
     who: str | None = None
     session: str | None = None

@@ -112,7 +112,7 @@ def run_cell(
         before = len(observer.sessions(database))
         counted = observer.counters(database)
         log_began = server.log.stat().st_size if server.log else 0
-        views = _Views(observer, database)
+        views = Views(observer, database)
         began = time.time()
         with StepChannel(around.folder / f"{database}.steps", views.look) as channel:
             with _reached(subject, around) as (reached, connections):
@@ -131,7 +131,7 @@ def run_cell(
                     start=start,
                 )
                 ended = time.time()
-                after = _sessions_left(views)
+                after = sessions_left(views)
             identity = _check(subject, execution, channel, connections)
         wrote = any(step.action == "insert" for step in channel.steps)
         committed = observer.committed(database) if wrote else None
@@ -146,7 +146,7 @@ def run_cell(
             began=began,
             ended=ended,
             connections=connections,
-            log_lines=log_lines(server, _log_since(server.log, log_began), database) if server.log else [],
+            log_lines=log_lines(server, log_since(server.log, log_began), database) if server.log else [],
             views=views.seen,
             counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )
@@ -165,7 +165,7 @@ def _reached(subject: Subject, around: Surroundings) -> Iterator[tuple[Server, l
         yield reached
 
 
-class _Views:
+class Views:
     """What the server shows of its sessions, looked at whenever a step has ended that may have changed it."""
 
     def __init__(self, observer: Observer, database: str) -> None:
@@ -184,14 +184,14 @@ class _Views:
         return len(sessions)
 
 
-def _log_since(path: Path, offset: int) -> str:
+def log_since(path: Path, offset: int) -> str:
     """Return what was written to a log after an offset."""
     with path.open("rb") as file:
         file.seek(offset)
         return file.read().decode("utf-8", "replace")
 
 
-def _sessions_left(views: _Views) -> int:
+def sessions_left(views: Views) -> int:
     """Return how many sessions stay in a database, once those that are ending have had time to.
 
     Those that stay are watched for a while longer, so that it is known for how long they did.

@@ -160,7 +160,7 @@ def _run_cells(
     jobs = min(options.jobs or default_jobs(), max(1, len(tasks)))
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(len(tasks)))
-        folder = stack.enter_context(_folder(watchdog))
+        folder = stack.enter_context(private_folder(watchdog))
         tap: Tap | None = None
         evidence_of: Callable[[Run], Evidence] | None = None
         if not options.direct:
@@ -194,7 +194,7 @@ def _run_cells(
 
 
 @contextlib.contextmanager
-def _folder(watchdog: Watchdog) -> Iterator[Path]:
+def private_folder(watchdog: Watchdog) -> Iterator[Path]:
     """Create a private folder for pipes and Unix sockets, whose paths have to be short."""
     place = None if len(tempfile.gettempdir()) < 40 else "/tmp"
     folder = Path(tempfile.mkdtemp(prefix=f"fc-{watchdog.token}-", dir=place))

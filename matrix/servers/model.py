@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matrix.process.watchdog import Watchdog
     from matrix.records.server import LogLine, Session
 
+ORDERS_COLUMNS = "(id integer PRIMARY KEY, item varchar(100) NOT NULL)"
+ORDERS_ROWS = ", ".join(f"({number}, 'order {number}')" for number in range(1, 500))
 USER = "matrix"  # the account of private servers; it may do everything
 
 
@@ -62,6 +64,9 @@ class Observer(Protocol):
 
     def create_database(self, name: str) -> None:
         """Create an empty database."""
+
+    def create_orders(self, database: str) -> None:
+        """Create the table ``orders`` and fill it, as the examples' ``prepare`` does."""
 
     def drop_database(self, name: str) -> None:
         """Drop a database if it exists, and end the sessions still in it."""

@@ -9,6 +9,7 @@ import pymysql
 from matrix.errors import MatrixError
 from matrix.records.server import Session
 from matrix.servers import process
+from matrix.servers.model import ORDERS_COLUMNS, ORDERS_ROWS
 
 if TYPE_CHECKING:
     from matrix.servers.model import Server
@@ -133,6 +134,11 @@ class _Observer:
 
     def is_held(self, run: str) -> bool:
         return self._query("SELECT IS_USED_LOCK(%s)", (f"matrix_{run}",)) != [(None,)]
+
+    def create_orders(self, database: str) -> None:
+        table = f"{_quoted(database)}.orders"
+        self._query(f"CREATE TABLE {table} {ORDERS_COLUMNS}")
+        self._query(f"INSERT INTO {table} VALUES {ORDERS_ROWS}")
 
     def sessions(self, database: str) -> list[Session]:
         rows = self._query(

@@ -10,7 +10,7 @@ from psycopg import sql
 from matrix.errors import MatrixError
 from matrix.records.server import Session
 from matrix.servers import process
-from matrix.servers.model import USER
+from matrix.servers.model import ORDERS_COLUMNS, ORDERS_ROWS, USER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,6 +120,14 @@ class _Observer:
             " AND classid = %s::oid AND objid = ('x' || %s)::bit(32)::bigint::oid"
         )
         return bool(self._query(query, (LOCKS, run)))
+
+    def create_orders(self, database: str) -> None:
+        try:
+            with _connect(self._server, database) as connection:
+                connection.execute(f"CREATE TABLE orders {ORDERS_COLUMNS}")
+                connection.execute(f"INSERT INTO orders VALUES {ORDERS_ROWS}")
+        except psycopg.Error as error:
+            raise MatrixError(process.gone(self._server, str(error))) from error
 
     def sessions(self, database: str) -> list[Session]:
         rows = self._query(

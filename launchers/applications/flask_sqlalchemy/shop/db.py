@@ -1,0 +1,5 @@
+"""The extension, which makes the engine."""
+
+from flask_sqlalchemy import SQLAlchemy
+
+db = SQLAlchemy()

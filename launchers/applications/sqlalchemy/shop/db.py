@@ -1,0 +1,7 @@
+"""The engine that the whole program shares."""
+
+import os
+
+from sqlalchemy import create_engine
+
+engine = create_engine(os.environ["DATABASE_URL"])

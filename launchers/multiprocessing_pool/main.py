@@ -1,0 +1,24 @@
+"""Looks up orders in forked processes, which are replaced after some tasks, and in this process meanwhile."""
+
+from multiprocessing import get_context
+
+from shop.jobs import look_up
+
+
+def work(numbers, own):
+    """Look up orders in three workers, and one here."""
+    with get_context("fork").Pool(3, maxtasksperchild=5) as pool:
+        tasks = [pool.apply_async(look_up, [number]) for number in numbers]
+        look_up(own)
+        for task in tasks:
+            task.get()
+
+
+def main():
+    """Do so, and look up another order here afterwards."""
+    work(range(101, 161), 2)
+    look_up(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Looks up orders in forked processes, twice, and in this process meanwhile and afterwards."""
+
+import os
+import sys
+
+from shop.jobs import look_up
+
+
+def start_worker(numbers):
+    """Look up orders in a forked process, and return its pid."""
+    pid = os.fork()
+    if pid == 0:
+        for number in numbers:
+            look_up(number)
+        sys.exit()
+    return pid
+
+
+def work(first, own):
+    """Look up ten orders in each of three workers, and one here."""
+    workers = [start_worker(range(start, start + 10)) for start in range(first, first + 30, 10)]
+    look_up(own)
+    for pid in workers:
+        os.waitpid(pid, 0)
+
+
+def main():
+    """Do so twice: the workers of the second time are new."""
+    work(101, 2)
+    look_up(3)
+    work(131, 4)
+    look_up(5)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Looks up orders in forked processes, twice, and in this process meanwhile and afterwards."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from shop.jobs import look_up
+
+
+def work(numbers, own):
+    """Look up orders in three workers, and one here."""
+    with ProcessPoolExecutor(3, mp_context=get_context("fork")) as executor:
+        tasks = [executor.submit(look_up, number) for number in numbers]
+        look_up(own)
+    for task in tasks:
+        task.result()
+
+
+def main():
+    """Do so twice: the workers of the second time are new."""
+    work(range(101, 131), 2)
+    look_up(3)
+    work(range(131, 161), 4)
+    look_up(5)
+
+
+if __name__ == "__main__":
+    main()
