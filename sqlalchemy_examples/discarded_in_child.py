@@ -89,6 +89,7 @@ def child_that_drops():
 
 def main():
     global checked_out
+    track_connections()
     prepare()
     checked_out = engine.connect()
     look_up(checked_out, 1)

@@ -190,7 +190,7 @@ def _example(stack: str, path: Path, root: Path) -> Example:
         problem = (
             "the docstring must open with one sentence and have a paragraph that begins with `Hazard.` or `Remedy.`"
         )
-    prose = re.sub(r"^(Remedies|Remedy for|Needs):[^\n]*(?:\n(?!\n)[^\n]+)*$", "", body, flags=re.MULTILINE)
+    prose = re.sub(r"^(Remedies|Remedy for|Needs|Points):[^\n]*(?:\n(?!\n)[^\n]+)*$", "", body, flags=re.MULTILINE)
     return Example(
         stack=stack,
         name=path.stem,

@@ -103,7 +103,9 @@ class _Record:
                     self.parents[step.pid] = psutil.Process(step.pid).ppid()
 
 
-def run_launcher_cell(subject: LauncherSubject, around: Surroundings, observer: Observer, *, database: str, marks: tuple[int, int]) -> Launched:
+def run_launcher_cell(
+    subject: LauncherSubject, around: Surroundings, observer: Observer, *, database: str, marks: tuple[int, int]
+) -> Launched:
     """Run a launcher cell in a new database and return what is known of it; `marks` are for its programs.
 
     Raises BrokenCellError if the run is evidence for nothing, MatrixError if the server does not answer any more.
