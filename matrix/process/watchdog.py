@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 MARK = "MATRIX_RUN"
-#: The resource limit that marks processes, RLIMIT_LOCKS: Linux inherits and shows it, and has not enforced it since 2.4.
+#: The resource limit that marks processes, RLIMIT_LOCKS: Linux inherits and shows it, and has not enforced it since
+#: 2.4.
 LIMIT = 10
 #: Bits of a mark that number what a run starts; those above are the run's.
 _NUMBER_BITS = 24
