@@ -13,7 +13,7 @@ That Django is content with a wrapper in the place of the driver's connection is
 Django 5.2.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
-rolled_back_in_child
+rolled_back_in_child, ended_during_query
 """
 
 import multiprocessing

@@ -10,7 +10,7 @@ Cursors that were open before the fork are not wrapped, and an interpreter that 
 connection all the same, which with mysqlclient ends the parent's session.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
-rolled_back_in_child
+rolled_back_in_child, ended_during_query
 """
 
 import multiprocessing

@@ -8,7 +8,8 @@ the child, hence `if __name__ == "__main__"`.
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading, forked_with_threads
+closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading, forked_with_threads,
+ended_during_query
 """
 
 import multiprocessing

@@ -12,7 +12,7 @@ not do: whatever it raises makes the pool close the connection, which ends the p
 event passes the driver's own connection to SQLAlchemy's set-up, where psycopg2's C functions refuse a wrapper.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
-rolled_back_in_child
+rolled_back_in_child, ended_during_query
 """
 
 import multiprocessing

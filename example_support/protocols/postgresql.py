@@ -5,7 +5,7 @@ from typing import Any
 
 SESSION_ID = "pg_backend_pid()"
 PAUSE = "pg_sleep(0.005)"
-HELD = "pg_advisory_xact_lock(1)"
+HELD = "CASE WHEN pg_advisory_lock(1) IS NOT NULL THEN pg_advisory_unlock(1) END"
 HOLD = "SELECT pg_advisory_lock(1)"
 RELEASE = "SELECT pg_advisory_unlock(1)"
 WAITING = """

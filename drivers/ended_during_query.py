@@ -1,0 +1,72 @@
+"""A worker ends while its query on the inherited connection is in flight, and the parent commits.
+
+Hazard. A time limit ends the worker between query and reply, and the reply stays in the socket. The parent's `COMMIT`
+gets it, as replies do not say which query they answer. psycopg and mysqlclient take a row for a confirmation. With TLS
+the commit that they confirm never happens: the worker's query used up a record number, so the server refuses what the
+parent sends after that, and order 1001 is lost. No error says so. psycopg2 raises "error with status PGRES_TUPLES_OK
+and no message from the libpq" and PyMySQL error 2014, "Command Out of Sync"; without TLS order 1001 is committed all
+the same. From then on each query on the connection gets the reply to the one before.
+
+Remedies: discarded_at_fork, refused_in_child, spawned_children
+"""
+
+import multiprocessing
+import os
+import threading
+
+from drivers.helper import (
+    connect,
+    hold_answers,
+    insert,
+    look_up,
+    prepare,
+    release_answer,
+    step,
+    wait_for,
+    wait_until_asked,
+)
+
+# The pattern.
+
+
+def start_worker(work, *args):
+    """Run `work(*args)` in a forked process, which uses the connection of its parent."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=args)
+    process.start()
+    return process
+
+
+def limit_time(time_is_up):
+    """End this worker when its time is up, whatever it is doing, as time limits of task queues do."""
+
+    def leave():
+        time_is_up.wait()
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+# What happens.
+
+
+def child(inherited, time_is_up):
+    limit_time(time_is_up)
+    look_up(inherited, 101, held=True)
+
+
+def main():
+    prepare()
+    connection = connect(autocommit=False)
+    insert(connection, 1001)
+    holder = hold_answers()
+    time_is_up = multiprocessing.get_context("fork").Event()
+    worker = start_worker(child, connection, time_is_up)
+    wait_until_asked(holder)
+    time_is_up.set()
+    wait_for(worker)
+    release_answer(holder)
+    step("commit", connection.commit)
+
+
+if __name__ == "__main__":
+    main()
