@@ -1,7 +1,8 @@
-"""The child closes the connection it inherited and opens its own; then the parent asks again.
+"""The child closes the inherited connection and opens its own; then the parent queries again.
 
-Hazard. Closing says goodbye in the protocol (MySQL `COM_QUIT`, PostgreSQL `Terminate`), and the server ends the session
-for both processes. The child is served, the parent is not.
+Hazard. Don't do this: closing an inherited connection in the child ends the parent's session. `close()` sends the
+termination message (MySQL `COM_QUIT`, PostgreSQL `Terminate`), and the server ends the session for both processes.
+The child can still query, on its own connection; the parent gets an error.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
@@ -23,7 +24,7 @@ def start_worker(work, *args):
 
 
 def close_inherited():
-    """First thing in the worker: close the inherited connection; Django opens one when it is next needed."""
+    """Call this first in the worker: close the inherited connection; Django reconnects when it needs to."""
     connection.close()
 
 

@@ -1,13 +1,13 @@
-"""The child closes the inherited connection while its parent has written and not committed; the parent commits.
+"""The child closes the inherited connection while the parent has an uncommitted write; then the parent commits.
 
-Hazard. Closing says goodbye in the protocol (MySQL `COM_QUIT`, PostgreSQL `Terminate`), the server ends the session
-and with it the transaction: the parent's order 1001 is rolled back. Django in the parent believes in its transaction
-until it leaves the `atomic()` block, and then raises. It drops the connection as well, so the next write finds a
-new one, in autocommit: order 1002 is on the server without the order before it.
+Hazard. Closing sends the termination message (MySQL `COM_QUIT`, PostgreSQL `Terminate`). The server ends the session
+and rolls back its transaction, including the parent's order 1001. Django in the parent still records an open
+transaction until the `atomic()` block ends, and then raises. It drops the connection as well, so the next write runs
+on a new one, in autocommit: order 1002 is on the server without the order before it.
 
-The child is not served either: Django's belief to be inside `atomic()` is inherited, and where a connection is
-closed inside one, no other is opened before its end. `close()` leaves the closed connection in place, and the
-next query raises: psycopg's and mysqlclient's error, or with PyMySQL `TransactionManagementError`.
+The child gets an error too. It inherits Django's record of being inside `atomic()`, and if a connection is closed
+inside such a block, Django opens no other before the block ends. `close()` leaves the closed connection in place, and
+the next query raises: psycopg's and mysqlclient's error, or with PyMySQL `TransactionManagementError`.
 
 Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
@@ -30,7 +30,7 @@ def start_worker(work, *args):
 
 
 def close_inherited():
-    """First thing in the worker: close the inherited connection; Django opens one when it is next needed."""
+    """Call this first in the worker: close the inherited connection; Django reconnects when it needs to."""
     connection.close()
 
 

@@ -1,20 +1,21 @@
-"""The child commits on the inherited connection, inside its parent's transaction; the parent rolls back.
+"""The child commits on the inherited connection, inside the parent's transaction; then the parent rolls back.
 
-Hazard. The transaction is the server session's, and `COMMIT` ends it whoever sends it. The server answers the
-child; Django in the parent goes on believing that it has a transaction (autocommit off). So the parent's rollback
-is confirmed, and order 1001 is on the server.
+Hazard. The transaction belongs to the server session, and `COMMIT` ends it whichever process sends it. Only the child
+reads the server's reply; Django in the parent still records an open transaction (autocommit off). So the parent's
+rollback is confirmed, and order 1001 is on the server.
 
-Order 1002, written after that, depends on who begins transactions. With mysqlclient and PyMySQL the server does:
-autocommit is off in the session, the next statement begins the next transaction, and 1002 is rolled back. psycopg
-sends `BEGIN` itself, where it believes that none is open. It believes in the one that is gone, so the server
-commits 1002 at once; the reply says so, and `rollback()` then sends nothing: both orders stay.
+What happens to order 1002, written after that, depends on what begins a transaction. With mysqlclient and PyMySQL the
+server does: autocommit is off in the session, the next statement begins the next transaction, and 1002 is rolled
+back. psycopg sends `BEGIN` itself, but only if it knows of no open transaction. Here it still counts the old one as
+open, so the server commits 1002 at once. The reply reports that no transaction is open, `rollback()` then sends
+nothing, and both orders stay.
 
-With TLS the parent does learn of it, though not what happened: the child's `COMMIT` used up a record number that
-the parent uses again, and from there on everything raises. Order 1001 is committed all the same.
+With TLS the parent gets an error that does not name the cause: the child's `COMMIT` used a TLS sequence number that
+the parent uses again, and from then on every statement raises. Order 1001 is committed all the same.
 
-All this where transactions are managed by hand, from `set_autocommit(False)` to `commit()` or `rollback()`. Inside
-`atomic()` it begins differently: the belief to be inside is copied to the child as well, and there `commit()`
-raises `TransactionManagementError` before anything is sent (child 1).
+All this applies to transactions that are managed by hand, from `set_autocommit(False)` to `commit()` or `rollback()`.
+Inside `atomic()` the child inherits Django's record of being inside the block, and there `commit()` raises
+`TransactionManagementError` before anything is sent (child 1).
 
 Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
@@ -36,7 +37,7 @@ def start_worker(work, *args):
 
 
 def finish():
-    """Last thing in the worker: commit, as with any transaction managed by hand."""
+    """Call this last in the worker: commit, as with any transaction managed by hand."""
     transaction.commit()
 
 

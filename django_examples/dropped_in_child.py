@@ -1,11 +1,10 @@
-"""The child lets go of the connection it inherited without closing it, and opens its own.
+"""The child drops the inherited connection without closing it, and opens its own.
 
-Hazard. `connection.connect()`, the obvious way to reconnect, puts a new connection in the old one's place without
-closing that. Nobody closes anything, and yet mysqlclient says goodbye: it calls `mysql_close()` when a connection
-object is deallocated, in whatever process that is, and the server ends the parent's session (`COM_QUIT`). PyMySQL's
-finaliser only closes the child's copy of the descriptor, and those of psycopg and psycopg2 leave a connection alone,
-descriptor and all, in a process that did not open it: with these the parent notices nothing. `connect()` is not
-documented; this was seen with Django 5.2.
+Hazard. `connection.connect()`, the obvious way to reconnect, replaces the old connection without closing it. With
+mysqlclient this ends the parent's session: it calls `mysql_close()` when a connection object is deallocated, in any
+process, which sends `COM_QUIT`. PyMySQL's finaliser only closes the child's copy of the descriptor. The finalisers of
+psycopg and psycopg2 do nothing in a process that did not open the connection, and leave its descriptor open. With
+these drivers the parent keeps its session. `connect()` is not documented; this was observed with Django 5.2.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
@@ -28,7 +27,7 @@ def start_worker(work, *args):
 
 
 def drop_inherited():
-    """First thing in the worker: connect anew, in the inherited connection's place; nothing is closed."""
+    """Call this first in the worker: replace the inherited connection without closing it."""
     connection.connect()
 
 

@@ -1,10 +1,10 @@
-"""A result is half read when the process forks, and both processes read on.
+"""A result is half read when the process forks, and both processes continue to read it.
 
-Hazard. Both have a copy of the rows that were in the client's memory, and share what comes after. On PostgreSQL
-`iterator()` opens a cursor on the server, and each `FETCH` moves the one cursor of the session: rows that the child
-fetched never reach the parent, without an error. With TLS the parent cannot decrypt what follows the child's reading,
-and gets an error. On MySQL `iterator()` still loads the whole result at once, so that each process reads its own copy
-and nothing goes wrong (https://docs.djangoproject.com/en/5.2/ref/models/querysets/#without-server-side-cursors).
+Hazard. Both processes have a copy of the rows that were in the client's memory, and share the rest. On PostgreSQL
+`iterator()` opens a cursor on the server, and each `FETCH` advances the session's one cursor: rows that the child
+fetched never reach the parent, and there is no error. With TLS the parent cannot decrypt what follows the bytes that
+the child read, and gets an error. On MySQL `iterator()` loads the whole result at once, so each process reads its own
+copy and nothing goes wrong (https://docs.djangoproject.com/en/5.2/ref/models/querysets/#without-server-side-cursors).
 
 Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """

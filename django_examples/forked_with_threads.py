@@ -1,9 +1,9 @@
-"""Another thread is in the middle of a question when the process forks, and the child asks one too.
+"""Another thread has a query in flight when the process forks, and the child runs a query too.
 
-Hazard. None so far: Django opens a connection for each thread, so that the one in use is not the child's to find. The
-child opens its own, and since the thread was busy with it the inherited one is never deallocated there: what a thread's
-stack refers to in the child stays for ever. It would be otherwise if the threads shared their connection, as they do
-without Django (see drivers/forked_with_threads.py).
+Hazard. None so far: Django opens a connection per thread, so the child does not find the one in use and opens its
+own. The inherited connection is never deallocated in the child, because what a thread's stack refers to stays there
+forever. Threads that share a connection, as they do without Django, are affected (see
+drivers/forked_with_threads.py).
 
 Remedies: discarded_at_fork, spawned_children
 """
@@ -25,7 +25,7 @@ def start_thread(work, *args):
 
 
 def start_worker(work, *args):
-    """Run `work(*args)` in a forked process, which asks what it needs."""
+    """Run `work(*args)` in a forked process, which runs its own queries."""
     process = multiprocessing.get_context("fork").Process(target=work, args=args)
     process.start()
     return process

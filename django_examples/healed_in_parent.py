@@ -1,11 +1,11 @@
-"""The parent finds out by itself that a child has ended its session, and connects anew.
+"""The parent finds out by itself that a child has ended its session, and reconnects.
 
-Remedy. With `CONN_HEALTH_CHECKS` on, Django asks before the first query of a request whether the connection
-still works, and opens another where it does not; a program that has no requests marks its units of work with
-`close_old_connections()`. A child that closed what it inherited has ended the session; the parent is served
-all the same. It costs a round trip per unit of work, and it heals only between units: temporary tables,
-settings, locks and an open transaction are gone, and nobody is told. It does not help against a connection
-that two processes use at once, for that answers the question.
+Remedy. With `CONN_HEALTH_CHECKS` on, Django checks before the first query of a request that the connection still
+works, and opens another if it does not. A program without requests marks its units of work with
+`close_old_connections()`. A child that closed the inherited connection has ended the session, and the parent can
+still query. The cost is a round trip per unit of work, and it heals only between units: temporary tables, settings,
+locks and an open transaction are gone, and no error reports it. It does not help against a connection that two
+processes use at once: such a connection passes the check.
 https://docs.djangoproject.com/en/5.2/ref/databases/#persistent-connections
 
 Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
@@ -23,7 +23,7 @@ connections.databases["default"]["CONN_HEALTH_CHECKS"] = True  # in settings.DAT
 
 
 def start_unit_of_work():
-    """Have the next query check its connection first, as at the start of a request."""
+    """Make the next query check its connection first, as at the start of a request."""
     close_old_connections()
 
 

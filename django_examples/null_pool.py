@@ -1,11 +1,10 @@
-"""No connection outlives its unit of work, so none is held while the process forks.
+"""Every connection is closed at the end of its unit of work, so none is open when the process forks.
 
-Remedy. With `CONN_MAX_AGE` 0, which is Django's default, a connection is closed at the end of a request; a
-program that has no requests marks the ends of its units of work with `close_old_connections()`. What forks
-between units has nothing to share. It costs a connection, and with TLS a handshake, per unit of work, and the
-session's temporary tables, settings and locks end with it. It protects only between units: forking inside one
-is `shared_in_turn`. Django's `pool` option for PostgreSQL is the opposite of it: leave that out where
-processes fork.
+Remedy. With `CONN_MAX_AGE` 0, Django's default, a connection is closed at the end of a request. A program without
+requests marks the end of each unit of work with `close_old_connections()`. A process that forks between units shares
+nothing. The cost is a connection, and with TLS a handshake, per unit of work, and the session's temporary tables,
+settings and locks end with it. It protects only between units: forking inside one is `shared_in_turn`. Django's
+`pool` option for PostgreSQL does the opposite: do not use it if processes fork.
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-management
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
@@ -24,7 +23,7 @@ connections.databases["default"]["CONN_MAX_AGE"] = 0  # in settings.DATABASES, o
 
 
 def end_unit_of_work():
-    """Close what has grown too old, which is every connection, as at the end of a request."""
+    """Close every connection that is too old, here all of them, as at the end of a request."""
     close_old_connections()
 
 

@@ -1,12 +1,13 @@
 """Every worker of a pool opens one connection when it starts, and uses it for all its tasks.
 
-Remedy. The `initializer` of a `ProcessPoolExecutor` runs once in every worker, before its first task. It puts
-a wrapper of its own in the place of each inherited one, which nobody uses, closes or drops any more; so the
-parent keeps its session. It costs a connection per worker for as long as the worker lives, used or not.
+Remedy. The `initializer` of a `ProcessPoolExecutor` runs once in every worker, before its first task. It replaces
+each inherited connection wrapper with a new one. The worker keeps the inherited ones and does not use, close or drop
+them, so the parent keeps its session. The cost is a connection per worker for as long as the worker lives, used or
+not.
 
-`connection.connect()` alone would not do: it drops the inherited connection, and mysqlclient says goodbye
-when a connection is deallocated. Hence the list. `connections.create_connection()` is not documented; it was
-run with Django 5.2.
+`connection.connect()` alone is not enough: it drops the inherited connection, and mysqlclient sends `COM_QUIT` when a
+connection is deallocated. The list keeps a reference to it. `connections.create_connection()` is not documented; it
+was run with Django 5.2.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
 """
@@ -25,7 +26,7 @@ inherited: list[Any] = []
 
 
 def open_connection():
-    """Once in every worker: give each alias a connection of its own, and open the one that the tasks use."""
+    """Call this once in every worker: replace each alias's connection, and open the one that the tasks use."""
     for alias in connections:
         inherited.append(connections[alias])
         connections[alias] = connections.create_connection(alias)

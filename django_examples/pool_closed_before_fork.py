@@ -1,20 +1,20 @@
-"""The parent closes its pool before it forks; Django opens one when it is next needed.
+"""The parent closes its pool before it forks; Django opens a pool when a process next needs one.
 
-Remedy. A pool that is closed in the parent cannot be inherited, and neither can its worker threads, which no
-fork copies. The parent pays with its sessions: temporary tables, settings and locks are gone, and each
-process opens a pool of its own after the fork. `connection.close()` alone would give the connection back to
-the pool and leave that open.
+Remedy. A pool that the parent has closed cannot be inherited. An inherited pool would be of no use: a fork does not
+copy its worker threads. It costs the parent its sessions: temporary tables, settings and locks are gone, and each
+process opens its own pool after the fork. `connection.close()` alone returns the connection to the pool and leaves
+the pool open.
 
 The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.py. `close_pool()` is not
 documented (Django 5.2.19).
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
-`close_pool()` joins the pool's threads, and yet they may still be leaving when it returns: `join()` waits for their
-end in the operating system from Python 3.13 on only. What OpenSSL keeps for a thread goes with the thread, under a
-lock of the whole process. A child that is forked meanwhile inherits that lock, held, and waits for it for ever when
-it connects with TLS. Hence `close_connections`, which waits until Linux shows the threads no more.
-https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
+`close_pool()` joins the pool's threads, but they may still be exiting when it returns: only from Python 3.13 on does
+`join()` wait until the operating system has ended a thread. When a thread ends, OpenSSL frees its data under a lock
+of the whole process. A child that is forked at that moment inherits the lock in its locked state, and waits for it
+forever when it connects with TLS. Therefore `close_connections` waits until Linux no longer lists the threads.
 `init_thread_stop` in https://github.com/openssl/openssl/blob/master/crypto/initthread.c
+https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
 
 Needs: pool
 
@@ -37,7 +37,7 @@ from django_examples.helper import check_out, look_up, prepare, step, wait_for
 
 
 def close_connections():
-    """Close all connections and pools, and wait until the pools' threads have left the process."""
+    """Close all connections and pools, and wait until the pools' threads have ended."""
     leaving = {thread.native_id for thread in threading.enumerate()}
     for connection in connections.all(initialized_only=True):
         connection.close()

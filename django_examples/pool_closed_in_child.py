@@ -1,10 +1,10 @@
-"""A warm pool is inherited, and the child closes its connection; parent and child then check out at the same time.
+"""The child inherits a pool with idle connections and closes its connection; then both processes take one.
 
-Hazard. With a pool, `connection.close()` closes nothing: it gives the connection back, to the child's copy of a
-pool whose connections all are the parent's. The next one that the child takes is the next one that the parent
-takes: they hold one server session, and no error says so. Without TLS each is answered as long as they take turns.
-With TLS each process counts the encrypted records for itself: the child's question is refused with "bad record
-mac", and the session is over for both.
+Hazard. With a pool, `connection.close()` closes nothing: it returns the connection to the child's copy of the pool,
+and all connections in that copy are the parent's. The next connection that the child takes is the next one that the
+parent takes: they share one server session, and no error reports it. Without TLS each process gets its result as long
+as they take turns. With TLS each process keeps its own TLS sequence number: the child's query fails with "bad record
+mac", and the session ends for both.
 
 The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.py. The wrapper's attribute `pool`,
 used here to fill the pool before the fork, is not documented (Django 5.2.19).
@@ -32,14 +32,14 @@ def start_worker(work, *args):
 
 
 def open_pool():
-    """Open the pool of the alias `pooled`, which settings.py configures, before the first request needs it."""
+    """Open the pool of the alias `pooled` (see settings.py) before the first request needs it."""
     pool = connections["pooled"].pool  # type: ignore[attr-defined]  # PostgreSQL's alone have one
     pool.open()
     pool.wait()
 
 
 def close_inherited():
-    """First thing in the worker: close the inherited connection; Django opens one when it is next needed."""
+    """Call this first in the worker: close the inherited connection; Django reconnects when it needs to."""
     connections["pooled"].close()
 
 

@@ -1,9 +1,9 @@
-"""A warm pool is inherited, and parent and child check out of it at the same time.
+"""Parent and child take connections from one inherited pool at the same time.
 
-Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they
-hold one server session, and no error says so. Without TLS each is answered as long as they take turns. With TLS
-each process counts the encrypted records for itself: the child's question is refused with "bad record mac", and the
-session is over for both.
+Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they share
+one server session, and no error reports it. Without TLS each process gets its result as long as they take turns. With
+TLS each process keeps its own TLS sequence number: the child's query fails with "bad record mac", and the session
+ends for both.
 
 The pool is Django's option for PostgreSQL, see the alias `pooled` in settings.py. The wrapper's attribute `pool`,
 used here to fill the pool before the fork, is not documented (Django 5.2.19).
@@ -31,7 +31,7 @@ def start_worker(work, *args):
 
 
 def open_pool():
-    """Open the pool of the alias `pooled`, which settings.py configures, before the first request needs it."""
+    """Open the pool of the alias `pooled` (see settings.py) before the first request needs it."""
     pool = connections["pooled"].pool  # type: ignore[attr-defined]  # PostgreSQL's alone have one
     pool.open()
     pool.wait()

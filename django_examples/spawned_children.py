@@ -1,12 +1,12 @@
-"""Children that are spawned inherit nothing, neither directly nor through a fork server.
+"""Children are started by `spawn` or `forkserver` and inherit no connection.
 
-Remedy. With the start method `spawn` a child is a new interpreter; with `forkserver` it is forked from a
-server that was started as one, before it held anything. Neither has the parent's sockets, so nobody has to
-close, discard or remember anything, whatever the driver. Each child pays for an interpreter, its imports and
-Django's set-up: tenths of a second, where a fork takes milliseconds, and arguments must be picklable. The
-main module is imported again in the child, hence `if __name__ == "__main__"`; what it would have set up under
-that line, the child has not. Models cannot be imported before Django is set up, and unpickling a function
-imports its module: hence the work is named by its path.
+Remedy. With the start method `spawn` a child is a new interpreter; with `forkserver` it is forked from a server
+process that was itself started as a new interpreter and has no connections. Neither has the parent's sockets, so
+there is nothing to close or discard, with any driver. Each child costs an interpreter, its imports and Django's
+set-up: tenths of a second, while a fork takes milliseconds, and arguments must be picklable. The main module is
+imported again in the child, so it needs `if __name__ == "__main__"`; what is set up under that line does not exist in
+the child. Models cannot be imported before Django is set up, and unpickling a function imports its module, so the
+function is passed as a dotted path.
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
@@ -33,7 +33,7 @@ def start_worker(method, path, *args):
 
 
 def run(path, *args):
-    """First thing in the child: set Django up, for the process is new; DJANGO_SETTINGS_MODULE is inherited."""
+    """Call this first in the child: set Django up in the new process; DJANGO_SETTINGS_MODULE is inherited."""
     django.setup()
     import_string(path)(*args)
 

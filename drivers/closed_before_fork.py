@@ -1,9 +1,9 @@
-"""The parent closes its connection before it forks; everybody connects when they next ask.
+"""The parent closes its connection before it forks; each process reconnects when it next runs a query.
 
-Remedy. A connection that is closed in the parent cannot be inherited, and the goodbye that closing says
-(MySQL `COM_QUIT`, PostgreSQL `Terminate`) ends a session that nobody needs any more. It asks nothing of the
-driver. The parent pays with its session: temporary tables, settings, locks and whatever it had not committed
-are gone, and it connects anew after the fork.
+Remedy. A connection that the parent has closed cannot be inherited. Closing sends the termination message (MySQL
+`COM_QUIT`, PostgreSQL `Terminate`) and ends a session that no process needs any more. It needs no support from the
+driver. It costs the parent its session: temporary tables, settings, locks and whatever was not committed are gone,
+and the parent reconnects after the fork.
 
 Points:
     before: db.close()

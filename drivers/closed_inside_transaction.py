@@ -1,8 +1,8 @@
-"""The child closes the inherited connection while its parent has written and not committed; the parent commits.
+"""The child closes the inherited connection while the parent has an uncommitted write; then the parent commits.
 
-Hazard. Closing says goodbye in the protocol (MySQL `COM_QUIT`, PostgreSQL `Terminate`), the server ends the session
-and with it the transaction: the parent's order 1001 is rolled back. The parent's driver believes in its transaction
-until it commits, and then raises. Nothing is lost in silence: no commit was confirmed.
+Hazard. Closing sends the termination message (MySQL `COM_QUIT`, PostgreSQL `Terminate`). The server ends the session
+and rolls back its transaction, including the parent's order 1001. The parent's driver still reports an open
+transaction, and raises when the parent commits. Nothing is lost silently: no commit was confirmed.
 
 Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
@@ -22,7 +22,7 @@ def start_worker(work, *args):
 
 
 def close_inherited(connection):
-    """First thing in the worker: the inherited connection is the parent's, so close our copy of it."""
+    """Call this first in the worker: close its copy of the inherited connection."""
     connection.close()
 
 

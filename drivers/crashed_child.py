@@ -1,11 +1,11 @@
-"""The child touches nothing and dies of an exception that nobody handles.
+"""The child does not use the connection and dies of an unhandled exception.
 
-Hazard. An unhandled exception ends a program by the same way as `sys.exit()`: it deallocates what it holds, the
-connection included, and mysqlclient says goodbye when a connection object is deallocated (`mysql_close()`, `COM_QUIT`):
-the server ends the parent's session. So one failed job in a worker costs the parent its connection. PyMySQL's finaliser
-only closes the child's copy of the descriptor, and those of psycopg and psycopg2 leave a connection alone in a process
-that did not open it: with these the parent notices nothing. In a `multiprocessing` child an exception is caught and
-the child leaves by `os._exit()`, which deallocates nothing.
+Hazard. An unhandled exception ends a program the same way as `sys.exit()`: the interpreter deallocates its objects,
+the connection included. mysqlclient sends `COM_QUIT` when a connection object is deallocated (`mysql_close()`), and
+the server ends the parent's session, so one failed job in a worker costs the parent its connection. PyMySQL's
+finaliser only closes the child's copy of the descriptor, and the finalisers of psycopg and psycopg2 do nothing in a
+process that did not open the connection: with these drivers the parent keeps its session. A `multiprocessing` child
+catches the exception and exits via `os._exit()`, which deallocates nothing.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

@@ -1,9 +1,9 @@
-"""The child lets go of the connection it inherited without closing it, and opens its own.
+"""The child drops the inherited connection without closing it, and opens its own.
 
-Hazard. The last reference goes. Nobody closes anything, and yet mysqlclient says goodbye: it calls `mysql_close()` when
-a connection object is deallocated, in whatever process that is, and the server ends the parent's session (`COM_QUIT`).
-PyMySQL's finaliser only closes the child's copy of the descriptor, and those of psycopg and psycopg2 leave a connection
-alone, descriptor and all, in a process that did not open it: with these the parent notices nothing.
+Hazard. Dropping the last reference is enough to end the parent's session with mysqlclient: it calls `mysql_close()`
+when a connection object is deallocated, in any process, which sends `COM_QUIT`. PyMySQL's finaliser only closes the
+child's copy of the descriptor. The finalisers of psycopg and psycopg2 do nothing in a process that did not open the
+connection, and leave its descriptor open. With these drivers the parent keeps its session.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
@@ -26,7 +26,7 @@ def start_worker(work, *args):
 
 
 def drop_inherited():
-    """First thing in the worker: forget the inherited connection; nothing is closed."""
+    """Call this first in the worker: drop the inherited connection without closing it."""
     global connection
     connection = None
 

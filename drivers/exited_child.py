@@ -1,10 +1,11 @@
-"""The child touches nothing and leaves as a program does, by `sys.exit()`.
+"""The child does not use the connection and exits via `sys.exit()`, as a program does.
 
-Hazard. Leaving a program by `sys.exit()`, or at its end, deallocates what it holds, the connection included, and
-mysqlclient says goodbye when a connection object is deallocated (`mysql_close()`, `COM_QUIT`): the server ends the
-parent's session. PyMySQL's finaliser only closes the child's copy of the descriptor, and those of psycopg and psycopg2
-leave a connection alone in a process that did not open it: with these the parent notices nothing. A child that
-leaves by `os._exit()`, as `multiprocessing` has it, deallocates nothing (untouched_in_child).
+Hazard. When a program calls `sys.exit()` or reaches its end, the interpreter deallocates its objects, the connection
+included. mysqlclient sends `COM_QUIT` when a connection object is deallocated (`mysql_close()`), and the server ends
+the parent's session. PyMySQL's finaliser only closes the child's copy of the descriptor, and the finalisers of
+psycopg and psycopg2 do nothing in a process that did not open the connection: with these drivers the parent keeps its
+session. A child that exits via `os._exit()`, as `multiprocessing` children do, deallocates nothing
+(untouched_in_child).
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

@@ -1,11 +1,11 @@
-"""Another thread has a transaction open on a connection of its own when the process forks; the child touches nothing.
+"""Another thread has an open transaction on its own connection when the process forks; the child does not use it.
 
-Hazard. Threads that keep a connection each are safe from one another, not from a fork: the interpreter clears in the
-child what belonged to threads that do not exist there, and the garbage collector gets the connection. mysqlclient says
-goodbye when a connection object is deallocated (`mysql_close()`, `COM_QUIT`), so that the server ends the thread's
-session in the parent, and its transaction. PyMySQL's finaliser only closes the child's copy of the descriptor, and
-those of psycopg and psycopg2 leave a connection alone in a process that did not open it. A connection in the middle of
-a question is spared, for the thread's stack refers to it (forked_with_threads).
+Hazard. A connection per thread protects threads from one another, but not from a fork: in the child the interpreter
+clears what belonged to threads that do not exist there, and the garbage collector finds the connection. mysqlclient
+sends `COM_QUIT` when a connection object is deallocated (`mysql_close()`), so the server ends the session that the
+thread in the parent is using, and its transaction. PyMySQL's finaliser only closes the child's copy of the
+descriptor, and the finalisers of psycopg and psycopg2 do nothing in a process that did not open the connection. A
+connection with a query in flight is not deallocated, because the thread's stack refers to it (forked_with_threads).
 
 Remedies: discarded_at_fork, spawned_children
 """
@@ -46,7 +46,7 @@ def write(written, forked):
 
 
 def child():
-    # Python's garbage collector comes by itself sooner or later.
+    # Python's garbage collector runs by itself sooner or later.
     step("collect", gc.collect)
 
 

@@ -1,4 +1,4 @@
-"""A result is half read when the process forks, and both processes read on.
+"""A result is half read when the process forks, and both processes continue to read it.
 
 Hazard. Both processes have a copy of the rows that were in the client's memory, and share the rest. On PostgreSQL the
 rows stay on the server, and each `FETCH` advances the session's one cursor: rows that the child fetched never reach the

@@ -1,11 +1,11 @@
-"""Another thread is in the middle of a question on the connection when the process forks, and the child uses it.
+"""Another thread has a query in flight when the process forks, and the child uses the same connection.
 
-Hazard. The fork copies the connection as it is in the middle of the thread's question, locks included, but not the
-thread, so that nobody in the child will ever release them. In the child mysqlclient raises at once ("This connection is
-already in use from another thread"). psycopg and psycopg2 wait for ever for the lock of their connection, before they
-have sent a byte. PyMySQL has no lock; it sends the child's question and then waits for ever for the lock of Python's
-buffered reader, which the thread held: the answer is still in the socket when the parent asks next, and the parent is
-handed the child's row, without an error.
+Hazard. The fork copies the connection in mid-query, locks included, but not the thread that holds them, so nothing in
+the child will ever release them. In the child mysqlclient raises at once ("This connection is already in use from
+another thread"). psycopg and psycopg2 wait forever for the connection's lock, before they send anything. PyMySQL has
+no lock: it sends the child's query and then waits forever for the lock of Python's buffered reader, which the thread
+held. The reply is still in the socket when the parent next runs a query, and the parent reads the child's row as its
+own, without an error.
 
 Remedies: discarded_at_fork, spawned_children
 """
@@ -61,7 +61,7 @@ def main():
     wait_until_asked(holder)
     wait_until_reading(thread)
     worker = start_worker(child, connection)
-    # It raises at once, or waits for ever: after a second it is left to itself.
+    # It raises at once, or waits forever: after a second the parent stops waiting for it.
     worker.join(1)
     release_answer(holder)
     thread.join()

@@ -26,7 +26,7 @@ def start_worker(work, *args):
 
 
 def shut_down(connection):
-    """First thing in the worker: shut the inherited socket down, so that the driver cannot send a goodbye on it."""
+    """Call this first in the worker: shut the inherited socket down, so that the driver can send nothing on it."""
     with socket.socket(fileno=os.dup(descriptor(connection))) as inherited:
         inherited.shutdown(socket.SHUT_RDWR)
 

@@ -1,11 +1,11 @@
 """Every worker of a pool opens one connection when it starts, and uses it for all its tasks.
 
-Remedy. The `initializer` of a `ProcessPoolExecutor` runs once in every worker, before its first task. The
-connection that it opens stands beside the inherited one, which nobody uses, closes or drops; so the parent
-keeps its session. It costs a connection per worker for as long as the worker lives, used or not.
+Remedy. The `initializer` of a `ProcessPoolExecutor` runs once in every worker, before its first task. The worker
+keeps the inherited connection as well, and does not use, close or drop it, so the parent keeps its session. The cost
+is a connection per worker for as long as the worker lives, used or not.
 
-Do not let the initializer put its connection in the inherited one's place: that drops the inherited
-connection, and mysqlclient says goodbye when a connection is deallocated.
+Do not assign the new connection to the variable that holds the inherited one: that drops the inherited connection,
+and mysqlclient sends `COM_QUIT` when a connection is deallocated.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
 """
@@ -22,7 +22,7 @@ own: Any = None
 
 
 def open_connection():
-    """Once in every worker: open the connection of its tasks."""
+    """Call this once in every worker: open the connection for its tasks."""
     global own
     own = connect()
 

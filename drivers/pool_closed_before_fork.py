@@ -1,17 +1,16 @@
-"""The parent closes its pool before it forks; everybody opens one when they next need it.
+"""The parent closes its pool before it forks; each process opens a pool when it next needs one.
 
-Remedy. A pool that is closed in the parent cannot be inherited, and neither can its worker threads, which no
-fork copies. The parent pays with its sessions: temporary tables, settings and locks are gone, and each
-process opens a pool of its own after the fork. `close()` closes what is in the pool: what is checked out must
-have been given back.
+Remedy. A pool that the parent has closed cannot be inherited. An inherited pool would be of no use: a fork does not
+copy its worker threads. It costs the parent its sessions: temporary tables, settings and locks are gone, and each
+process opens its own pool after the fork. `close()` closes what is in the pool: return checked-out connections first.
 https://www.psycopg.org/psycopg3/docs/advanced/pool.html
 
-`close()` joins the pool's threads, and yet they may still be leaving when it returns: `join()` waits for their end
-in the operating system from Python 3.13 on only. What OpenSSL keeps for a thread goes with the thread, under a lock
-of the whole process. A child that is forked meanwhile inherits that lock, held, and waits for it for ever when it
-connects with TLS. Hence `close_pool`, which waits until Linux shows the threads no more.
-https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
+`close()` joins the pool's threads, but they may still be exiting when it returns: only from Python 3.13 on does
+`join()` wait until the operating system has ended a thread. When a thread ends, OpenSSL frees its data under a lock
+of the whole process. A child that is forked at that moment inherits the lock in its locked state, and waits for it
+forever when it connects with TLS. Therefore `close_pool` waits until Linux no longer lists the threads.
 `init_thread_stop` in https://github.com/openssl/openssl/blob/master/crypto/initthread.c
+https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
 
 Needs: psycopg_pool
 
@@ -43,7 +42,7 @@ def open_pool():
 
 
 def close_pool():
-    """Close this process's pool, and wait until its threads have left the process."""
+    """Close this process's pool, and wait until its threads have ended."""
     leaving = {thread.native_id for thread in threading.enumerate()}
     pool.close()
     leaving -= {thread.native_id for thread in threading.enumerate()}

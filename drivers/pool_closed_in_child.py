@@ -1,12 +1,12 @@
-"""A warm pool is inherited, and the child closes it; the parent goes on with what it holds, then checks out.
+"""The child closes a pool that it inherited with idle connections; the parent continues, then takes a connection.
 
-Hazard. `ConnectionPool.close()` closes the idle connections, which says goodbye in the protocol (`Terminate`), and
-the server ends their sessions for the parent as well. The connection that the parent has checked out is spared. The
-child is served, on a connection of its own. The parent's pool hands out the dead connection without a look at it,
-and replaces it when it is given back.
+Hazard. `ConnectionPool.close()` closes the idle connections, which sends `Terminate`, and the server ends their
+sessions for the parent as well. The connection that the parent has checked out is not affected. The child can still
+query, on its own connection. The parent's pool hands out the dead connection without a check, and replaces it when it
+is returned.
 
-The parent closes its pool before it leaves: where a process leaves while a thread of its pool connects, OpenSSL
-cleans up under that thread, and the process may die by SIGSEGV. Seen once here, before the pool was closed.
+The parent closes its pool before it exits: if a process exits while a thread of its pool connects, OpenSSL cleans up
+under that thread, and the process may die by SIGSEGV. This was observed once here, before the pool was closed.
 https://github.com/openssl/openssl/issues/6214
 
 Needs: psycopg_pool
@@ -41,7 +41,7 @@ def open_pool():
 
 
 def close_inherited(pool):
-    """First thing in the worker: the inherited pool is the parent's, so close our copy of it."""
+    """Call this first in the worker: close its copy of the inherited pool."""
     pool.close()
 
 

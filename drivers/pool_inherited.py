@@ -1,12 +1,12 @@
-"""A warm pool is inherited, and parent and child check out of it at the same time.
+"""Parent and child take connections from one inherited pool at the same time.
 
-Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they
-hold one server session, and no error says so. Without TLS each is answered as long as they take turns. With TLS
-each process counts the encrypted records for itself: the child's question is refused with "bad record mac", and the
-session is over for both.
+Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they share
+one server session, and no error reports it. Without TLS each process gets its result as long as they take turns. With
+TLS each process keeps its own TLS sequence number: the child's query fails with "bad record mac", and the session
+ends for both.
 
-The fork copies no threads, and it is the pool's worker threads that connect. In the child the pool never grows:
-where the parent gets a third connection, the child waits for one until its timeout (30 seconds by default) and gets
+The fork copies no threads, and the pool connects in its worker threads. In the child the pool never grows: the parent
+gets a third connection, while the child waits for one until its timeout (30 seconds by default) and gets
 `PoolTimeout`.
 
 https://github.com/psycopg/psycopg/issues/395

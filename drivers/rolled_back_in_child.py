@@ -1,15 +1,16 @@
-"""The child rolls back on the inherited connection, inside its parent's transaction; the parent commits.
+"""The child rolls back on the inherited connection, inside the parent's transaction; then the parent commits.
 
-Hazard. The transaction is the server session's, and `ROLLBACK` ends it whoever sends it. The server answers the
-child; the parent's driver goes on believing what it last read itself. So the parent's commit is confirmed, and
-order 1001 is gone.
+Hazard. The transaction belongs to the server session, and `ROLLBACK` ends it whichever process sends it. Only the
+child reads the server's reply; the parent's driver keeps the state that it last read. So the parent's commit is
+confirmed, and order 1001 is gone.
 
 Order 1002, written after that, stays. With mysqlclient and PyMySQL it is in the next transaction, which the server
-began, and is committed. psycopg believes in the transaction that is gone and sends no `BEGIN`, so the server
-commits 1002 at once; the reply says so, and `commit()` then sends nothing. Half of a transaction is on the server.
+began, and is committed. psycopg still counts the old transaction as open and sends no `BEGIN`, so the server commits
+1002 at once. The reply reports that no transaction is open, and `commit()` then sends nothing. Half of a transaction
+is on the server.
 
-With TLS the parent learns that something is wrong: the child's `ROLLBACK` used up a record number that the parent
-uses again, and from there on everything raises, the commit too.
+With TLS the parent gets an error: the child's `ROLLBACK` used a TLS sequence number that the parent uses again, and
+from then on every statement raises, the commit too.
 
 Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
@@ -29,7 +30,7 @@ def start_worker(work, *args):
 
 
 def give_up(connection):
-    """Last thing in the worker whose task failed: roll back, as with any connection."""
+    """Call this last in a worker whose task failed: roll back, as with any connection."""
     connection.rollback()
 
 

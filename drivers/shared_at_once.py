@@ -1,10 +1,10 @@
-"""Several processes use the inherited connection at the same time: each asks while another's answer is on its way.
+"""Several processes use the inherited connection at the same time: each queries while another's reply is in flight.
 
-Hazard. Answers come in the order of the questions, and whoever reads first takes the first one: every process is handed
-another's row, without an error, one after the other. Nothing in either protocol says whom an answer is for. With TLS
-that happens once: then the server meets a record that it cannot decrypt and ends the session for everybody. Where two
-answers arrive together one process swallows both, and another waits for ever; the server holds its answers back here
-so that it does not come to that.
+Hazard. The server replies in the order of the queries, and the process that reads first takes the first reply: each
+process gets another's row, without an error. Nothing in either protocol says which process a reply is for. With TLS
+that happens once: then the server receives a record that it cannot decrypt and ends the session for every process. If
+two replies arrive together, one process reads both and another waits forever; here the server holds its replies back,
+so that this does not happen.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
@@ -25,7 +25,8 @@ def start_worker(work, *args):
     return process
 
 
-# What happens. The server holds back each answer until its asker has got another's, so that answers come one by one.
+# What happens. The server holds back each reply until the process that waits for it has read another, so that replies
+# arrive one by one.
 
 
 def suspended_child(inherited):
@@ -43,7 +44,7 @@ def main():
     holder = hold_answers()
     suspended = start_worker(suspended_child, connection)
     wait_until_asked(holder)
-    # The kernel may suspend a process at any moment. Here it is between question and answer, and for long.
+    # The kernel may suspend a process at any moment. Here it does so between query and reply, for a long time.
     os.kill(suspended.pid, signal.SIGSTOP)
     os.waitpid(suspended.pid, os.WUNTRACED)  # kill() does not wait for that
     release_answer(holder)

@@ -1,9 +1,9 @@
 """Parent and child use the inherited connection one after the other, never at the same time.
 
-Hazard. Without TLS everybody is answered, on one server session: each answer is read before the next question is asked,
-and that is luck, not safety. With TLS each process counts the encrypted records for itself. What the child says and
-hears moves its own count and the server's, but not the parent's: the parent's next question is refused with "bad record
-mac", on both sides, and the session is over for everybody.
+Hazard. Without TLS every process gets its result, on one server session, because each reply is read before the next
+query is sent. That is luck, not safety. With TLS each process keeps its own TLS sequence numbers. What the child
+sends and receives advances its own numbers and the server's, but not the parent's: the parent's next query fails with
+"bad record mac", on both sides, and the session ends for every process.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

@@ -1,10 +1,10 @@
-"""Children that are spawned inherit nothing, neither directly nor through a fork server.
+"""Children are started by `spawn` or `forkserver` and inherit no connection.
 
-Remedy. With the start method `spawn` a child is a new interpreter; with `forkserver` it is forked from a
-server that was started as one, before it held anything. Neither has the parent's sockets, so nobody has to
-close, discard or remember anything, whatever the driver. Each child pays for an interpreter and its imports
-(COST), and work and arguments must be picklable: a connection is not. The main module is imported again in
-the child, hence `if __name__ == "__main__"`.
+Remedy. With the start method `spawn` a child is a new interpreter; with `forkserver` it is forked from a server
+process that was itself started as a new interpreter and has no connections. Neither has the parent's sockets, so
+there is nothing to close or discard, with any driver. Each child costs an interpreter and its imports (COST), and the
+function and its arguments must be picklable: a connection is not. The main module is imported again in the child, so
+it needs `if __name__ == "__main__"`.
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,

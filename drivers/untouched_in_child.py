@@ -1,8 +1,8 @@
-"""The child touches nothing and leaves as `multiprocessing` children do, by `os._exit()`.
+"""The child does not use the connection and exits via `os._exit()`, as `multiprocessing` children do.
 
-Hazard. None so far: `os._exit()` ends the process without deallocating anything, so that no driver says goodbye, and
-the parent keeps its session. It holds as long as nobody in the child uses, closes or drops the connection, and the
-child does not leave by `sys.exit()` after `os.fork()` (exited_child).
+Hazard. None so far: `os._exit()` ends the process without deallocating anything, so no driver sends the termination
+message, and the parent keeps its session. This holds as long as the child does not use, close or drop the connection,
+and does not exit via `sys.exit()` after `os.fork()` (exited_child).
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """

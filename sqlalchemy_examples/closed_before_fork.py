@@ -1,10 +1,10 @@
-"""The parent disposes of its pool before it forks; everybody connects when they next ask.
+"""The parent disposes of its pool before it forks; each process reconnects when it next runs a query.
 
-Remedy. A connection that is closed in the parent cannot be inherited, and the goodbye that closing says
-(MySQL `COM_QUIT`, PostgreSQL `Terminate`) ends a session that nobody needs any more. It asks nothing of the
-driver. The parent pays with its sessions: temporary tables, settings and locks are gone, and it connects anew
-after the fork. `dispose()` closes what is in the pool: a connection that is checked out while the process
-forks is not closed, and is inherited.
+Remedy. A connection that the parent has closed cannot be inherited. Closing sends the termination message (MySQL
+`COM_QUIT`, PostgreSQL `Terminate`) and ends a session that no process needs any more. It needs no support from the
+driver. It costs the parent its sessions: temporary tables, settings and locks are gone, and the parent reconnects
+after the fork. `dispose()` closes only what is in the pool: a connection that is checked out when the process forks
+stays open and is inherited.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
 Points:

@@ -1,10 +1,10 @@
-"""The child closes the inherited session while its parent has written and not committed; the parent commits.
+"""The child closes the inherited session while the parent has an uncommitted write; then the parent commits.
 
-Hazard. `Session.close()` gives the connection back to the pool, for which SQLAlchemy rolls back (`ROLLBACK` on the
-parent's session); `Engine.dispose()` then closes it, which says goodbye in the protocol (MySQL `COM_QUIT`,
-PostgreSQL `Terminate`). The parent's order 1001 is rolled back. The parent's `Session` believes in its transaction
-until it commits, and then raises. After a rollback it goes on, on a new connection: order 1002 is on the server
-without the order before it.
+Hazard. `Session.close()` returns the connection to the pool, and SQLAlchemy rolls it back first (`ROLLBACK` on the
+parent's session). `Engine.dispose()` then closes it, which sends the termination message (MySQL `COM_QUIT`,
+PostgreSQL `Terminate`). The parent's order 1001 is rolled back. The parent's `Session` still records an open
+transaction until it commits, and then raises. After a rollback it continues on a new connection: order 1002 is on the
+server without the order before it.
 
 Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
@@ -35,7 +35,7 @@ def start_worker(work, *args):
 
 
 def close_inherited(session, engine):
-    """First thing in the worker: close the inherited session, which gives its connection back, and the pool."""
+    """Call this first in the worker: close the inherited session, which returns its connection, and the pool."""
     session.close()
     engine.dispose()
 

@@ -1,17 +1,18 @@
-"""The child commits in the inherited session, inside its parent's transaction; the parent rolls back.
+"""The child commits in the inherited session, inside the parent's transaction; then the parent rolls back.
 
-Hazard. The transaction is the server session's, and `COMMIT` ends it whoever sends it. The server answers the
-child; the parent's `Session` goes on believing that it is in a transaction. So the parent's rollback is confirmed,
-and order 1001 is on the server.
+Hazard. The transaction belongs to the server session, and `COMMIT` ends it whichever process sends it. Only the child
+reads the server's reply; the parent's `Session` still records an open transaction. So the parent's rollback is
+confirmed, and order 1001 is on the server.
 
-Order 1002, written after that, depends on who begins transactions. With mysqlclient and PyMySQL the server does:
-autocommit is off in the session, the next statement begins the next transaction, and 1002 is rolled back. psycopg
-sends `BEGIN` itself, where it believes that none is open. It believes in the one that is gone, so the server
-commits 1002 at once; the reply says so, and `rollback()` then sends nothing: both orders stay.
+What happens to order 1002, written after that, depends on what begins a transaction. With mysqlclient and PyMySQL the
+server does: autocommit is off in the session, the next statement begins the next transaction, and 1002 is rolled
+back. psycopg sends `BEGIN` itself, but only if it knows of no open transaction. Here it still counts the old one as
+open, so the server commits 1002 at once. The reply reports that no transaction is open, `rollback()` then sends
+nothing, and both orders stay.
 
-With TLS the parent's next write raises, for the child's `COMMIT` used up a record number that the parent uses
-again. SQLAlchemy gives the connection up, and the rollback that a program does next is confirmed, without a
-server to roll back on: order 1001 is committed all the same.
+With TLS the parent's next write raises, because the child's `COMMIT` used a TLS sequence number that the parent uses
+again. SQLAlchemy invalidates the connection, and the rollback that a program does next succeeds without reaching the
+server: order 1001 is committed all the same.
 
 Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
@@ -42,7 +43,7 @@ def start_worker(work, *args):
 
 
 def finish(session):
-    """Last thing in the worker: commit, as with any session."""
+    """Call this last in the worker: commit, as with any session."""
     session.commit()
 
 

@@ -80,7 +80,7 @@ def discard():
             if os.path.samestat(os.fstat(fd), socket):
                 os.dup2(null, fd, inheritable=False)
     os.close(null)
-    # What other threads were using is left alone: here nobody will ever release its locks.
+    # What other threads were using is left alone: nothing in the child will ever release its locks.
     for connection, thread in list(connections.items()):
         if thread == threading.get_ident() and not connection.closed:
             connection.invalidate()

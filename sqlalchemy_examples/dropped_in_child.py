@@ -1,10 +1,10 @@
-"""The child lets go of the connections it inherited without closing them, and opens its own.
+"""The child drops the inherited connections without closing them, and opens its own.
 
-Hazard. A new engine takes the old one's place, and the garbage collector gets the old one's pool. Nobody closes
-anything, and yet mysqlclient says goodbye: it calls `mysql_close()` when a connection object is deallocated, in
-whatever process that is, and the server ends the parent's session (`COM_QUIT`). PyMySQL's finaliser only closes the
-child's copy of the descriptor, and those of psycopg and psycopg2 leave a connection alone, descriptor and all, in a
-process that did not open it: with these the parent notices nothing.
+Hazard. A new engine replaces the old one, and the garbage collector finds the old pool. With mysqlclient this ends
+the parent's session: it calls `mysql_close()` when a connection object is deallocated, in any process, which sends
+`COM_QUIT`. PyMySQL's finaliser only closes the child's copy of the descriptor. The finalisers of psycopg and psycopg2
+do nothing in a process that did not open the connection, and leave its descriptor open. With these drivers the parent
+keeps its session.
 
 Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
@@ -29,7 +29,7 @@ def start_worker(work, *args):
 
 
 def drop_inherited():
-    """First thing in the worker: an engine of its own in the inherited one's place; nothing is closed."""
+    """Call this first in the worker: replace the inherited engine without closing anything."""
     global engine
     engine = create_engine(DATABASE_URL)
 

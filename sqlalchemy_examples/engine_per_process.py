@@ -1,11 +1,10 @@
-"""Every process makes its own engine when it first needs one.
+"""Every process creates its own engine when it first needs one.
 
-Remedy. The engine is asked for by a function that remembers one per pid, so a forked process, which inherits
-the memory, makes another. Nobody uses, closes or drops the parent's: it stays where it is remembered, and the
-parent keeps its session. It costs a `getpid()` per use, and the child the memory and descriptors of the
-inherited pool. It holds as long as the child leaves as `multiprocessing` children do (`os._exit`): an
-interpreter that exits deallocates what is remembered, which with mysqlclient ends the parent's session after
-all. Code must ask for the engine each time: one kept in a variable is the parent's.
+Remedy. A function returns the engine and caches one per pid, so a forked process creates its own. The child does not
+use, close or drop the parent's engine, which stays in the cache, and the parent keeps its session. The cost is a
+`getpid()` per use, and in the child the memory and descriptors of the inherited pool. This holds as long as the child
+exits as `multiprocessing` children do (`os._exit`): an interpreter that exits deallocates the cache, which with
+mysqlclient ends the parent's session. Call the function each time: an engine kept in a variable is the parent's.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
 pool_closed_in_child, pool_disposed_without_closing

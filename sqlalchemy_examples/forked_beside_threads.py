@@ -1,11 +1,11 @@
-"""Another thread has a transaction open when the process forks; the child touches nothing.
+"""Another thread has an open transaction when the process forks; the child does not use it.
 
-Hazard. A `scoped_session` is safe from other threads, not from a fork: the interpreter clears in the child what
-belonged to threads that do not exist there, and the garbage collector gets the session. SQLAlchemy then gives its
-connection back to the child's pool, and for that rolls back: the `ROLLBACK` reaches the server on the session that the
-thread in the parent is using. The thread's commit is confirmed, with every driver, and its order is not on the server.
-With TLS the parent at least gets an error. A session in the middle of a question is spared, for the thread's stack
-refers to it (forked_with_threads).
+Hazard. A `scoped_session` protects threads from one another, but not from a fork: in the child the interpreter clears
+what belonged to threads that do not exist there, and the garbage collector finds the session. SQLAlchemy then returns
+its connection to the child's pool and rolls it back first: the `ROLLBACK` reaches the server on the session that the
+thread in the parent is using. The thread's commit is confirmed, with every driver, and its order is not on the
+server. With TLS the parent gets an error. A session with a query in flight is not collected, because the thread's
+stack refers to it (forked_with_threads).
 
 Remedies: discarded_at_fork, spawned_children
 """
@@ -43,7 +43,7 @@ def write(written, forked):
 
 
 def child():
-    # Python's garbage collector comes by itself sooner or later.
+    # Python's garbage collector runs by itself sooner or later.
     step("collect", gc.collect)
 
 

@@ -1,9 +1,9 @@
-"""Another thread is in the middle of a question when the process forks, and the child asks one too.
+"""Another thread has a query in flight when the process forks, and the child runs a query too.
 
-Hazard. None so far: the thread has checked the connection out of the pool, so that the child's copy of the pool does
-not give it to anybody. The child opens its own, and the inherited one is never deallocated there: what a thread's stack
-refers to in the child stays for ever. In the child the pool is one connection smaller, for nobody will return that one.
-It would be otherwise if the threads shared their connection (see drivers/forked_with_threads.py).
+Hazard. None so far: the thread has checked the connection out of the pool, so the child's copy of the pool does not
+hand it out, and the child opens its own. The inherited connection is never deallocated in the child, because what a
+thread's stack refers to stays there forever. The child's pool is one connection smaller, because nothing returns that
+one. Threads that share a connection are affected (see drivers/forked_with_threads.py).
 
 Remedies: discarded_at_fork, spawned_children
 """

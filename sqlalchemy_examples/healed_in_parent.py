@@ -1,16 +1,15 @@
-"""The parent finds out by itself that a child has ended its session, and connects anew.
+"""The parent finds out by itself that a child has ended its session, and reconnects.
 
-Remedy. With `pool_pre_ping` on, the pool asks at every checkout whether the connection still works, and opens
-another where it does not. A child that closed what it inherited has ended the session; the parent is served
-all the same. It costs a round trip per checkout, and it heals only at a checkout: temporary tables, settings
-and locks are gone, as is the transaction of a connection that was checked out, and nobody is told. It does
-not help against a connection that two processes use at once, for that answers the question.
+Remedy. With `pool_pre_ping` on, the pool checks at every checkout that the connection still works, and opens another
+if it does not. A child that closed the inherited connection has ended the session, and the parent can still query.
+The cost is a round trip per checkout, and it heals only at a checkout: temporary tables, settings and locks are gone,
+as is the transaction of a connection that was checked out, and no error reports it. It does not help against a
+connection that two processes use at once: such a connection passes the check.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#disconnect-handling-pessimistic
 
-With mysqlclient over TLS the ping itself is an error: MariaDB's client library reports the ended session as
-2026, which SQLAlchemy (2.1.9) does not take for a lost connection. The query raises, and the next one is
-served. A listener for the engine's `handle_error` event that sets `context.is_disconnect = True` for 2026
-mends that.
+With mysqlclient over TLS the ping itself raises: MariaDB's client library reports the ended session as error 2026,
+which SQLAlchemy (2.1.9) does not treat as a lost connection. The query raises, and the next one works. A listener for
+the engine's `handle_error` event that sets `context.is_disconnect = True` for 2026 fixes that.
 
 Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
 """

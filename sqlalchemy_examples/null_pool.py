@@ -1,9 +1,9 @@
-"""No connection outlives its unit of work, so none is held while the process forks.
+"""Every connection is closed at the end of its unit of work, so none is open when the process forks.
 
-Remedy. With `NullPool` a connection is closed as soon as it is given back: the first of the four approaches
-in SQLAlchemy's manual. What forks between units of work has nothing to share. It costs a connection, and with
-TLS a handshake, per unit of work, and the session's temporary tables, settings and locks end with it. It
-protects only between units: a connection that is checked out while the process forks is inherited.
+Remedy. With `NullPool` a connection is closed as soon as it is returned: the first of the four approaches in
+SQLAlchemy's manual. A process that forks between units of work shares nothing. The cost is a connection, and with TLS
+a handshake, per unit of work, and the session's temporary tables, settings and locks end with it. It protects only
+between units: a connection that is checked out when the process forks is inherited.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,

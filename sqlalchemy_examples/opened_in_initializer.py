@@ -1,11 +1,11 @@
 """Every worker of a pool opens one connection when it starts, and uses it for all its tasks.
 
-Remedy. The `initializer` of a `ProcessPoolExecutor` runs once in every worker, before its first task. The
-engine that it makes stands beside the inherited one, which nobody uses, closes or drops; so the parent keeps
-its session. It costs a connection per worker for as long as the worker lives, used or not.
+Remedy. The `initializer` of a `ProcessPoolExecutor` runs once in every worker, before its first task. The worker
+keeps the inherited engine as well, and does not use, close or drop it, so the parent keeps its session. The cost is a
+connection per worker for as long as the worker lives, used or not.
 
-Do not let the initializer put its engine in the inherited one's place: that drops the inherited pool, and
-mysqlclient says goodbye when a connection is deallocated.
+Do not assign the new engine to the variable that holds the inherited one: that drops the inherited pool, and
+mysqlclient sends `COM_QUIT` when a connection is deallocated.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
 pool_closed_in_child
@@ -25,7 +25,7 @@ own: Any = None
 
 
 def open_connection():
-    """Once in every worker: make the engine of its tasks, with a pool of one, and open its connection."""
+    """Call this once in every worker: create the engine for its tasks, with a pool of one, and connect."""
     global own
     own = create_engine(DATABASE_URL, pool_size=1, max_overflow=0)
     own.connect().close()

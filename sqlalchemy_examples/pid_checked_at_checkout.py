@@ -1,11 +1,11 @@
 """The pool compares pids at every checkout, and replaces a connection that another process opened.
 
-Remedy. The fourth of the approaches in SQLAlchemy's manual. The `connect` event writes the pid down; the
-`checkout` event compares, empties the pool's entry without closing the connection, and raises
-`DisconnectionError`, upon which the pool opens another. With PyMySQL and psycopg the parent keeps its
-session. With mysqlclient it does not: the connection that the entry lets go of is deallocated, and
-mysqlclient says goodbye then (`COM_QUIT`); use `discarded_at_fork` there. It costs a `getpid()` per checkout.
-What is checked out while the process forks is not checked again.
+Remedy. The fourth of the approaches in SQLAlchemy's manual. The `connect` event records the pid. The `checkout` event
+compares it, empties the pool's entry without closing the connection, and raises `DisconnectionError`, and the pool
+opens another connection. With PyMySQL and psycopg the parent keeps its session. With mysqlclient it does not: the
+connection is dropped from the entry and deallocated, and mysqlclient then sends `COM_QUIT`; use `discarded_at_fork`
+instead. The cost is a `getpid()` per checkout. A connection that is checked out when the process forks is not checked
+again.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
 Remedy for: shared_in_turn, shared_at_once, pool_inherited
@@ -26,7 +26,7 @@ engine = create_engine(DATABASE_URL)
 
 @event.listens_for(engine, "connect")
 def note_owner(dbapi_connection, entry):
-    """Write down which process opened the connection."""
+    """Record which process opened the connection."""
     entry.info["pid"] = os.getpid()
 
 

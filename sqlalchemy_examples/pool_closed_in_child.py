@@ -1,9 +1,9 @@
-"""A warm pool is inherited, and the child disposes of it; the parent goes on with what it holds, then checks out.
+"""The child disposes of a pool that it inherited with idle connections; the parent continues, then checks one out.
 
-Hazard. `Engine.dispose()` closes the pool's idle connections, which says goodbye in the protocol (MySQL `COM_QUIT`,
-PostgreSQL `Terminate`), and the server ends their sessions for the parent as well. The connection that the parent
-has checked out is spared. The child is served, on a session of its own. The parent's next connection from the pool
-raises; SQLAlchemy then gives up all that the pool holds, and the one after it is new.
+Hazard. `Engine.dispose()` closes the pool's idle connections, which sends the termination message (MySQL `COM_QUIT`,
+PostgreSQL `Terminate`), and the server ends their sessions for the parent as well. The connection that the parent has
+checked out is not affected. The child can still query, on its own session. The parent's next connection from the pool
+raises; SQLAlchemy then discards every connection in the pool, and the following one is new.
 
 Remedies: discarded_at_fork, discarded_in_child, engine_per_process
 """
@@ -25,13 +25,13 @@ def start_worker(work, *args):
 
 
 def open_pool(engine):
-    """Open two connections and give them back, so that they are there when they are needed."""
+    """Open two connections and return them, so that the pool holds idle connections."""
     with engine.connect(), engine.connect():
         pass
 
 
 def close_inherited(engine):
-    """First thing in the worker: dispose of the inherited pool; the engine connects when it is next needed."""
+    """Call this first in the worker: dispose of the inherited pool; the engine reconnects when it needs to."""
     engine.dispose()
 
 

@@ -1,10 +1,10 @@
-"""The child replaces the inherited pool and leaves the old one to the garbage collector; the parent asks again.
+"""The child replaces the inherited pool and leaves the old one to the garbage collector; then the parent queries.
 
-Hazard. This is what SQLAlchemy's manual recommends for a child, and it keeps the parent's session with psycopg and
-PyMySQL. With mysqlclient it does so only until Python's garbage collector finds the old pool, which is a reference
-cycle. What the collector then does is up to the driver's finaliser: psycopg's closes only in the process that
-connected, PyMySQL's closes the descriptor and says nothing, mysqlclient's calls `mysql_close()`, which sends
-`COM_QUIT`: the server ends the parent's session, some time after the fork and far from its cause.
+Hazard. SQLAlchemy's manual recommends this for a child, and it keeps the parent's session with psycopg and PyMySQL.
+With mysqlclient it does so only until Python's garbage collector finds the old pool, which is a reference cycle. What
+happens then depends on the driver's finaliser. psycopg's closes only in the process that connected. PyMySQL's closes
+the descriptor and sends nothing. mysqlclient's calls `mysql_close()`, which sends `COM_QUIT`, and the server ends the
+parent's session, some time after the fork and far from its cause.
 
 https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 https://github.com/apache/airflow/issues/56879
@@ -30,7 +30,7 @@ def start_worker(work, *args):
 
 
 def replace_inherited(engine):
-    """First thing in the worker, as SQLAlchemy's manual recommends: a new pool, the old one left alone."""
+    """Call this first in the worker, as SQLAlchemy's manual recommends: create a new pool, close nothing."""
     engine.dispose(close=False)
 
 
@@ -42,7 +42,7 @@ def child(engine, disposed, parent_asked):
     look_up(engine, 101)
     disposed.set()
     parent_asked.wait()
-    # In a worker that lives long enough the collector comes by itself; here it comes when all can see it.
+    # In a worker that lives long enough the collector runs by itself; here it runs in a step of its own.
     step("collect garbage", gc.collect)
 
 
@@ -50,7 +50,7 @@ def main():
     prepare()
     engine = create_engine(DATABASE_URL)
     look_up(engine, 1)
-    # The pool of a program that has run for a while is old: the collector looks at it rarely, not at once.
+    # In a program that has run for a while the pool is in an old generation, which is collected rarely.
     gc.collect()
     fork = multiprocessing.get_context("fork")
     disposed, parent_asked = fork.Event(), fork.Event()

@@ -1,9 +1,9 @@
-"""A warm pool is inherited, and parent and child check out of it at the same time.
+"""Parent and child take connections from one inherited pool at the same time.
 
-Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they
-hold one server session, and no error says so. Without TLS each is answered as long as they take turns. With TLS
-each process counts the encrypted records for itself: the child's question is refused with "bad record mac", and the
-session is over for both.
+Hazard. The fork copies the pool's list of connections, and both processes take the same one from its head: they share
+one server session, and no error reports it. Without TLS each process gets its result as long as they take turns. With
+TLS each process keeps its own TLS sequence number: the child's query fails with "bad record mac", and the session
+ends for both.
 
 Remedies: discarded_at_fork, discarded_in_child, engine_per_process
 """
@@ -25,7 +25,7 @@ def start_worker(work, *args):
 
 
 def open_pool(engine):
-    """Open two connections and give them back, so that they are there when they are needed."""
+    """Open two connections and return them, so that the pool holds idle connections."""
     with engine.connect(), engine.connect():
         pass
 

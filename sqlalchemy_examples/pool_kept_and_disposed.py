@@ -1,11 +1,10 @@
-"""The child takes a new pool, closes nothing, and keeps a reference to the old one.
+"""The child creates a new pool, closes nothing, and keeps a reference to the old pool.
 
-Remedy. `engine.dispose(close=False)`, which SQLAlchemy's manual recommends for the child, lets go of the
-inherited pool without closing it, and mysqlclient says goodbye when a connection is deallocated. Kept in a
-list, the old pool is never deallocated: nothing is said, on any driver, and the parent keeps its session. It
-costs the child the memory and descriptors of the inherited pool. It holds as long as the child leaves as
-`multiprocessing` children do (`os._exit`): an interpreter that exits deallocates what was kept, which with
-mysqlclient ends the parent's session after all.
+Remedy. `engine.dispose(close=False)`, which SQLAlchemy's manual recommends for the child, drops the inherited pool
+without closing it, and mysqlclient sends `COM_QUIT` when a connection is deallocated. If the old pool is kept in a
+list, it is never deallocated: no driver sends anything, and the parent keeps its session. It costs the child the
+memory and descriptors of the inherited pool. This holds as long as the child exits as `multiprocessing` children do
+(`os._exit`): an interpreter that exits deallocates the list, which with mysqlclient ends the parent's session.
 https://docs.sqlalchemy.org/en/21/core/connections.html#sqlalchemy.engine.Engine.dispose.params.close
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
@@ -33,7 +32,7 @@ def start_worker(work, *args):
 
 
 def leave_inherited():
-    """First thing in the worker: take a new pool, and see to it that the old one is not deallocated."""
+    """Call this first in the worker: create a new pool, and keep the old one from being deallocated."""
     kept.append(engine.pool)
     engine.dispose(close=False)
 

@@ -1,10 +1,10 @@
-"""Each worker disposes of the pool it inherited; the parent connects anew before it asks again.
+"""Each worker disposes of the pool it inherited; the parent reconnects before it queries again.
 
-Remedy. The pattern of the article "Forked Processes and Persistent Connections": a worker's close says
-goodbye (MySQL `COM_QUIT`, PostgreSQL `Terminate`) on the session that the parent holds too, and the server
-ends it; so the parent gives its pool up after every round and connects anew. Everybody is served. The parent
-pays with its session: temporary tables, settings, locks and whatever it had not committed are gone, and it
-must not ask between a worker's start and its own reconnecting.
+Remedy. The pattern of the article "Forked Processes and Persistent Connections": when a worker closes its connection,
+it sends the termination message (MySQL `COM_QUIT`, PostgreSQL `Terminate`) on the session that the parent uses too,
+and the server ends it. So the parent discards its pool after every round of workers and reconnects. Every process
+gets its rows. It costs the parent its session: temporary tables, settings, locks and whatever was not committed are
+gone, and the parent must not query between starting a worker and reconnecting.
 https://renzolucioni.com/forked-processes-persistent-connections/
 
 Remedy for: closed_in_child
@@ -23,17 +23,17 @@ engine = create_engine(DATABASE_URL)
 
 
 def reconnect():
-    """In the parent, before it asks after a round of workers: leave the pool they ended."""
+    """Call this in the parent after a round of workers, before it queries: discard the pool they ended."""
     engine.dispose()
 
 
 def close_inherited():
-    """First thing in a worker's task: dispose of the inherited pool; the engine connects anew."""
+    """Call this first in a worker's task: dispose of the inherited pool; the engine reconnects."""
     engine.dispose()
 
 
 def start_workers():
-    """Make a pool of forked workers, who inherit the engine as it is at the first `submit()`."""
+    """Make a pool of forked workers, which inherit the engine as it is at the first `submit()`."""
     return ProcessPoolExecutor(max_workers=3, mp_context=get_context("fork"))
 
 

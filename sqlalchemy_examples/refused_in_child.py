@@ -1,15 +1,15 @@
-"""A process that uses a connection it did not open is refused at once, with both pids in the message.
+"""Using a connection in a process that did not open it raises an exception at once, with both pids in the message.
 
-Remedy. Every use of the driver's connection goes through a thin wrapper that knows which process opened it: a
-query, a commit, a rollback, a close in another process raises at once, before a byte is sent, and names both.
-The child gets an exception that says what is wrong at the line that is wrong; the parent keeps its session
-and its open transaction. It costs a `getpid()` per use, and the child must still be given a connection of its
-own: this finds the mistake, the other remedies mend it.
+Remedy. Every use of the driver's connection goes through a thin wrapper that records which process opened it. A
+query, commit, rollback or close in another process raises before anything is sent, and the message names both pids.
+The child gets the exception at the line that makes the mistake; the parent keeps its session and its open
+transaction. The cost is a `getpid()` per use. This finds the mistake and does not fix it: the child still needs its
+own connection, which the other remedies provide.
 
-Cursors that were open before the fork are not wrapped, and an interpreter that exits deallocates the refused
-connection all the same, which with mysqlclient ends the parent's session. The pool's `checkout` event would
-not do: whatever it raises makes the pool close the connection, which ends the parent's session. Its `connect`
-event passes the driver's own connection to SQLAlchemy's set-up, where psycopg2's C functions refuse a wrapper.
+Cursors that were open before the fork are not wrapped. An interpreter that exits still deallocates the inherited
+connection, which with mysqlclient ends the parent's session. The pool's `checkout` event is not suitable: any
+exception in it makes the pool close the connection, which ends the parent's session. Its `connect` event passes the
+driver's own connection to SQLAlchemy's set-up, in which psycopg2's C functions reject a wrapper.
 
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
 rolled_back_in_child, ended_during_query
@@ -34,7 +34,7 @@ class ForkedConnectionError(RuntimeError):
 class OwnedConnection:
     """A driver's connection that raises ForkedConnectionError in every process but the one that opened it."""
 
-    refused: ClassVar[list[Any]] = []  # not to be deallocated: mysqlclient says goodbye when it is
+    refused: ClassVar[list[Any]] = []  # kept: mysqlclient sends COM_QUIT on deallocation
 
     def __init__(self, connection):
         vars(self).update(_connection=connection, _owner=os.getpid())
@@ -57,12 +57,12 @@ class OwnedConnection:
 
 
 def own(dbapi_connection, entry):
-    """Put a guarded connection into the pool's entry, once SQLAlchemy has set the driver's own up."""
+    """Put a guarded connection into the pool's entry, after SQLAlchemy has set up the driver's own."""
     entry.dbapi_connection = OwnedConnection(dbapi_connection)
 
 
 def install():
-    """Have every connection that any engine opens from now on guarded."""
+    """Guard every connection that any engine opens from now on."""
     event.listen(Engine, "connect", own)
 
 

@@ -1,12 +1,12 @@
-"""A session with a checked-out connection and pending objects is carried across the fork, and the child uses it.
+"""The child uses a `Session` that it inherited with a checked-out connection and pending objects.
 
-Hazard. `Engine.dispose(close=False)` gives the child a new pool, but not a new connection where one is checked out,
-and SQLAlchemy's manual says that it does not: the child's `Session` still holds the parent's. Its first query
-flushes the child's copy of the pending order 1002 into the parent's transaction; `Session.close()`, which sounds
-harmless, sends `ROLLBACK` there. The parent flushes its own 1002, and its commit is confirmed: order 1001 is gone.
+Hazard. `Engine.dispose(close=False)` gives the child a new pool, but does not replace a connection that is checked
+out, as SQLAlchemy's manual says: the child's `Session` still holds the parent's. Its first query flushes the child's
+copy of the pending order 1002 into the parent's transaction, and `Session.close()` sends `ROLLBACK` there. The parent
+flushes its own 1002, and its commit is confirmed: order 1001 is gone.
 
-With TLS the parent learns that something is wrong: what the child sent used up record numbers that the parent uses
-again, and its commit raises.
+With TLS the parent gets an error: what the child sent used TLS sequence numbers that the parent uses again, and the
+parent's commit raises.
 
 https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
@@ -40,12 +40,12 @@ def start_worker(work, *args):
 
 
 def take_over(engine):
-    """First thing in the worker, as SQLAlchemy's manual recommends: a new pool, the old one left alone."""
+    """Call this first in the worker, as SQLAlchemy's manual recommends: create a new pool, close nothing."""
     engine.dispose(close=False)
 
 
 def finish(session):
-    """Last thing in the worker, as in any function that is done with its session."""
+    """Call this last in the worker, as in any function that is done with its session."""
     session.close()
 
 

@@ -112,8 +112,9 @@ def observation(cell: Coordinates, kind: str) -> Observation:
     )
 
 
-#: Enough to have hazards and remedies in every stack.
+#: Enough to have hazards and remedies in every stack, and those that README.md links to.
 EXAMPLES = {"closed_in_child", "dropped_in_child", "shared_in_turn", "closed_before_fork", "discarded_in_child"}
+EXAMPLES |= {"discarded_at_fork", "spawned_children"}
 
 
 @pytest.fixture(scope="session")
@@ -141,8 +142,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         (root / "drivers" / name / "expected.toml").write_text(claims)
     shutil.copytree(ROOT / prose.FOLDER, root / prose.FOLDER)
-    for name in ("README.md", "CONTRIBUTING.md", "LICENSE"):
-        shutil.copy(ROOT / name, root / name)
+    for path in (*ROOT.glob("*.md"), ROOT / "LICENSE", *(ROOT / "docs").glob("*.svg"), ROOT / "docs" / "usage.md"):
+        shutil.copy(path, root / path.relative_to(ROOT))
     (root / "matrix").mkdir()
     (root / "matrix" / "reasons.toml").write_text(REASONS)
     facts = load(root / "results", root)
@@ -250,8 +251,8 @@ def test_a_live_link_is_not_named(root: Path, link: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("begin: hazards", "start: hazards", "has no place for hazards"),
-        (": legend", ": legends", "has no place for legend"),
+        ("begin: summary", "start: summary", "has no place for summary"),
+        (": launchers", ": launcher", "has no place for launchers"),
     ],
 )
 def test_a_readme_that_lacks_a_generated_part_is_an_error_of_one_line(
@@ -302,6 +303,52 @@ def test_a_message_cannot_break_a_table(root: Path) -> None:
     assert links.dead(pages, root) == []
 
 
+# The summary and the fixes.
+
+
+def test_the_summary_counts_the_cells_of_each_outcome_and_says_which_they_are(root: Path) -> None:
+    change(root, "django/closed_in_child/swift/mariadb/tls", outcome="wrong row", seen={"wrong row": 1})
+    facts = load(root / "results", root)
+    cells = len(facts.of(example="closed_in_child"))
+    lines = [line for line in render(facts)["README.md"].splitlines() if line.startswith("| closes it")]
+    assert len(lines) == 1
+    assert f"without an error: 1 of {cells} *(" in lines[0]
+    assert f"the parent gets an error: {cells - 1} of {cells} *(" in lines[0]
+
+
+def test_the_worst_row_of_the_summary_comes_first(root: Path) -> None:
+    change(root, "bare/dropped_in_child/plain/postgresql/tcp", outcome="hang", seen={"hang": 1})
+    rows = [
+        line for line in render(load(root / "results", root))["README.md"].splitlines() if "](docs/examples/" in line
+    ]
+    assert "dropped_in_child" in next(line for line in rows if line.startswith("| "))
+
+
+def test_a_row_of_the_summary_about_cells_that_do_not_exist_is_named(root: Path) -> None:
+    (root / prose.FOLDER / "summary.toml").write_text('[[row]]\ndoes = "sleeps"\ncells = ["*/sleeping_child"]\n')
+    assert about(root, "docs/prose/summary.toml") == [
+        "docs/prose/summary.toml: sleeps: */sleeping_child matches no cell"
+    ]
+
+
+def test_a_remedy_that_fails_with_a_driver_is_not_listed_as_a_fix_there(root: Path) -> None:
+    change(root, "bare/closed_before_fork/plain/postgresql/tls", outcome="hang", seen={"hang": 1})
+    page = render(load(root / "results", root))["docs/results.md"].partition("## Fixes")[2].partition("##")[0]
+    (line,) = (line for line in page.splitlines() if line.startswith("| [`closed_before_fork`]"))
+    assert "not a fix: ✖ hang *(" in line
+    assert line.count("not a fix") == 1
+
+
+def test_a_remedy_that_only_raises_in_the_child_is_listed_as_detection(root: Path) -> None:
+    facts = load(root / "results", root)
+    for seen in facts.of(example="discarded_in_child"):
+        change(root, seen.id, outcome="child error", seen={"child error": 1})
+    page = render(load(root / "results", root))["docs/results.md"]
+    fixes, detection = (page.partition(f"## {title}\n")[2].partition("\n## ")[0] for title in ("Fixes", "Detection"))
+    assert "discarded_in_child" not in fixes
+    assert "discarded_in_child" in detection
+
+
 # Statements.
 
 
@@ -325,7 +372,7 @@ def test_a_finding_that_results_show_is_no_problem(root: Path) -> None:
     assert about(root, "docs/prose/findings.toml") == []
     facts = load(root / "results", root)
     cells = len(facts.of(example="closed_in_child"))
-    assert f"Observed: parent error in {cells} cells; see" in render(facts)["README.md"]
+    assert f"Observed: parent error in {cells} cells; see" in render(facts)["docs/results.md"]
 
 
 def test_a_finding_that_one_result_contradicts_is_named_with_the_cell(root: Path) -> None:
@@ -344,10 +391,10 @@ def test_a_finding_about_cells_that_do_not_exist_is_named(root: Path) -> None:
 
 
 def sentence(root: Path, how_many: str = "all") -> str:
-    """Return the README's sentence of a finding that says with whom closing ends the session."""
+    """Return the page's sentence of a finding that says with whom closing ends the session."""
     text = finding(how_many).replace('text = "It does."', 'text = "It does with {closes}, {closes.stacks}."')
     (root / prose.FOLDER / "findings.toml").write_text(text + 'name = "closes"\n')
-    page = render(load(root / "results", root))["README.md"]
+    page = render(load(root / "results", root))["docs/results.md"]
     return next(line for line in page.splitlines() if "Closing ends the session" in line)
 
 

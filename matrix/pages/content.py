@@ -13,7 +13,7 @@ from matrix.pages.facts import by_example
 from matrix.pages.statements import Result, fill, test
 from matrix.records.facts import TRANSPORTS
 from matrix.records.lanes import drawing
-from matrix.records.outcomes import OUTCOMES
+from matrix.records.outcomes import OUTCOMES, SIGNS
 from matrix.report.show import named_version
 from matrix.report.table import by_outcome, cell, describe, marked
 from matrix.report.timeline import plain
@@ -37,6 +37,69 @@ def legend(facts: Facts) -> list[tuple[str, str]]:
     seen = {outcome for observation in facts.observed.values() for outcome in observation.seen}
     wanted = seen | ({"not applicable"} if facts.skipped else set())
     return [(marked(outcome), meaning) for outcome, meaning in OUTCOMES.items() if outcome in wanted]
+
+
+#: What an outcome means to a reader who has not seen the legend.
+PLAIN_WORDS: dict[Outcome, str] = {
+    "wrong row": "a process reads another's row, without an error",
+    "lost write": "a confirmed write is lost, without an error",
+    "unwanted write": "a write that was rolled back is committed, without an error",
+    "crash": "a process crashes",
+    "hang": "a query never returns",
+    "parent error": "the parent gets an error",
+    "child error": "the child gets an error",
+    "leak": "sessions stay open on the server",
+    "shared session": "no error, but both use one session",
+    "new session": "no error, and the parent has a new session",
+    "works": "works, and the parent keeps its session",
+}
+#: A colour for each sign, where Markdown has no other.
+_SQUARES = {"‼": "🟥", "✖": "🟥", "✗": "🟧", "~": "🟨", "✓": "🟩"}
+
+
+class SummaryLine(NamedTuple):
+    """A row of the summary: what the child does, the example that shows it, and how many cells ended how."""
+
+    does: str
+    example: str
+    results: list[str]
+
+
+def summary(facts: Facts, driver: str = "*") -> list[SummaryLine]:
+    """Return the rows of the summary that have results, of all drivers or of one, from the worst down."""
+    rows: list[tuple[int, SummaryLine]] = []
+    for row in facts.prose.summary:
+        cells = [seen for seen in facts.matching(row.cells) if driver in ("*", seen.cell.driver)]
+        if cells:
+            groups = by_outcome(cells)
+            results = [_counted(facts, outcome, some, cells) for outcome, some in groups.items()]
+            rank = list(OUTCOMES).index(next(iter(groups)))
+            rows.append((rank, SummaryLine(row.does, row.cells[0].split("/")[1], results)))
+    return [line for _, line in sorted(rows, key=lambda item: item[0])]
+
+
+def _counted(facts: Facts, outcome: Outcome, some: list[Observation], among: list[Observation]) -> str:
+    """Return an outcome in plain words, with the number of cells that had it, and which those are."""
+    drivers = list(dict.fromkeys(seen.cell.driver for seen in some))
+    where = describe(some, among)
+    if set(where.split(", ")) == set(drivers):
+        where = ", ".join(facts.drivers[name].distributions[0] for name in drivers)
+    count = f"{len(some)} of {len(among)}"
+    return f"{_SQUARES[SIGNS[outcome]]} {PLAIN_WORDS[outcome]}: {count}" + (f" *({where})*" if where else "")
+
+
+def runs_of_a_cell(facts: Facts) -> str:
+    """Return how often each cell was run, in words: `once`, `20 times`, `1 to 20 times`."""
+    counts = {sum(seen.seen.values()) for seen in facts.observed.values()} or {0}
+    if counts == {1}:
+        return "once"
+    return f"{min(counts)} times" if len(counts) == 1 else f"{min(counts)} to {max(counts)} times"
+
+
+def detection(facts: Facts) -> list[str]:
+    """Return the remedies that detect and do not fix: wherever they were observed, only the child got an error."""
+    cells = {name: facts.of(example=name) for name in facts.names("remedy")}
+    return [name for name, some in cells.items() if some and all(set(seen.seen) == {"child error"} for seen in some)]
 
 
 class ShownFinding(NamedTuple):

@@ -80,8 +80,15 @@ class Ground(Statement, frozen=True, kw_only=True, forbid_unknown_fields=True):
     how_many: Literal["all", "some", "some-drivers"] = "all"
 
 
+class SummaryRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of the summary: what the child does with an inherited connection, and the cells in which it does."""
+
+    does: Text
+    cells: Texts
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A sentence for the README, what it rests on, and the cell that shows it."""
+    """A sentence for the results page, what it rests on, and the cell that shows it."""
 
     id: Id
     title: Text
@@ -165,6 +172,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Prose(msgspec.Struct, frozen=True):
     """All that people wrote; `texts` are the Markdown files by name."""
 
+    summary: tuple[SummaryRow, ...] = ()
     findings: tuple[Finding, ...] = ()
     article: tuple[ArticleClaim, ...] = ()
     symptoms: tuple[Symptom, ...] = ()
@@ -192,6 +200,7 @@ def read_prose(root: Path) -> Prose:
         return tables.get(key, ())
 
     return Prose(
+        summary=read("summary", "row", SummaryRow),
         findings=read("findings", "finding", Finding),
         article=read("article", "claim", ArticleClaim),
         symptoms=read("symptoms", "symptom", Symptom),

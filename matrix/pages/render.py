@@ -61,6 +61,10 @@ class _Page:
         """Return a table of examples by drivers."""
         return tables.summary(self._facts, self.link, names)
 
+    def fixes(self, names: list[str]) -> str:
+        """Return a table of remedies by drivers, which says of a remedy that fails that it is none."""
+        return tables.fixes(self._facts, self.link, names)
+
     def by_transport(self, name: str, *, anchors: bool = False) -> str:
         """Return an example's cells as a table."""
         return tables.by_transport(self._facts, self.link, name, anchors=anchors)

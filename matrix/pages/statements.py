@@ -89,7 +89,12 @@ def listed(words: Iterable[str]) -> str:
 
 def problems(facts: Facts) -> list[str]:
     """Say which findings and verdicts the results do not show, and which prose names what is not there."""
-    return [*_findings(facts), *_article(facts), *_unknown_examples(facts)]
+    return [*_summary(facts), *_findings(facts), *_article(facts), *_unknown_examples(facts)]
+
+
+def _summary(facts: Facts) -> Iterator[str]:
+    for row in facts.prose.summary:
+        yield from _unknown_cells(facts, f"docs/prose/summary.toml: {row.does}", row.cells)
 
 
 def _findings(facts: Facts) -> Iterator[str]:

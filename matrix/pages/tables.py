@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.records.facts import TRANSPORTS
+from matrix.records.outcomes import GOOD
 from matrix.records.summary import is_race
-from matrix.report.table import STACK_TITLES, Grid, markdown_grid, markdown_table, marked
+from matrix.report.table import STACK_TITLES, Grid, markdown_grid, markdown_table, marked, results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,6 +48,21 @@ def summary(facts: Facts, link: Link, names: Iterable[str]) -> str:
 
     grid = Grid(facts.observed.values())
     return markdown_grid(grid, facts.claimed, names, facts.drivers, link=link, missing=missing)
+
+
+def fixes(facts: Facts, link: Link, names: Iterable[str]) -> str:
+    """Return a table of remedies by drivers; where a remedy fails, the table says that it is not a fix there."""
+
+    def what(name: str, driver: str) -> str:
+        parts = []
+        for outcome, race, where in results(facts.of(example=name, driver=driver), facts.claimed):
+            sign = marked(outcome, race=race)
+            parts.append((sign if outcome in GOOD else f"not a fix: {sign}") + (f" *({where})*" if where else ""))
+        return "<br>".join(parts)
+
+    head = ["", *(f"[{driver}]({link(driver)})" for driver in facts.drivers)]
+    rows = [[examples(link, [name]), *(what(name, driver) for driver in facts.drivers)] for name in names]
+    return markdown_table(head, rows)
 
 
 def by_transport(facts: Facts, link: Link, name: str, *, anchors: bool = False) -> str:
