@@ -3,14 +3,18 @@
 Remedy. The child redirects the descriptors of all inherited connections to `/dev/null`, whether they are checked out
 or idle in the pool; only then does it close the pool. The `Terminate` that psycopg sends to end a session never
 reaches the server, and the parent's pool keeps its sessions. A subclass of psycopg's connection keeps track of every
-connection as it is opened: name it in the settings as `OPTIONS["pool"]["connection_class"]`. The inherited pool itself
-is of no use in the child: its worker threads do not exist there.
+connection as it is opened: `track_connections()` names it in `OPTIONS["pool"]`, before the first query. The inherited
+pool itself is of no use in the child: its worker threads do not exist there, so the pool is closed without waiting.
 
 The pool is Django's option for PostgreSQL; see the alias `pooled` in settings.py. That Django passes
 `connection_class` to the pool, and the wrapper's `pool` and `close_pool()`, are not documented (Django 5.2.19).
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
 Needs: pool, descriptor
+
+Points:
+    start: track_connections()
+    child: discard_inherited()
 
 Remedy for: pool_inherited, pool_closed_in_child
 """
@@ -41,7 +45,12 @@ class TrackedConnection(psycopg.Connection):
         return connection
 
 
-connections.databases["pooled"]["OPTIONS"]["pool"]["connection_class"] = TrackedConnection  # in settings
+def track_connections():
+    """Call this once, before the first query: have the pools open connections that are found again."""
+    for database in connections.databases.values():
+        if pool := database["OPTIONS"].get("pool"):
+            options = pool if isinstance(pool, dict) else {}
+            database["OPTIONS"]["pool"] = {**options, "connection_class": TrackedConnection}
 
 
 def start_worker(work, *args):
@@ -60,7 +69,8 @@ def discard_inherited():
     os.close(null)
     for inherited in connections.all(initialized_only=True):
         inherited.connection = None
-        if hasattr(inherited, "close_pool"):
+        if pool := getattr(inherited, "pool", None):
+            pool.close(timeout=0)  # its threads are not there to be waited for
             inherited.close_pool()
 
 
@@ -74,6 +84,7 @@ def child():
 
 
 def main():
+    track_connections()
     prepare()
     pool = connections["pooled"].pool  # type: ignore[attr-defined]  # PostgreSQL's alone have one
     step("open", pool.open)
