@@ -58,7 +58,7 @@ RAISED = {
     ("swift", True): "swiftdb.OperationalError 2006: Server has gone away",
 }
 REASONS = """
-[goodbye-on-close]
+[quit-on-close]
 sentence = "close() ends the session."
 mover = "you"
 link = "https://example.org/goodbye"
@@ -134,7 +134,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "drivers" / name / "driver.toml").write_text(facts_of_it)
         (root / "drivers" / name / "connection.py").write_text("def descriptor(connection):\n    return 1\n")
         claims = "".join(
-            f'"{stack}/{path.stem}/{made_up[3]}" = {{outcome = "parent error", reason = "goodbye-on-close"}}\n'
+            f'"{stack}/{path.stem}/{made_up[3]}" = {{outcome = "parent error", reason = "quit-on-close"}}\n'
             for stack, folder in STACKS.items()
             if (name, stack) != (PLAIN, "django")
             for path in (root / folder).glob("*.py")
