@@ -69,9 +69,9 @@ def discard_inherited():
     os.close(null)
     for inherited in connections.all(initialized_only=True):
         inherited.connection = None
-        if hasattr(inherited, "close_pool") and inherited.pool:
-            inherited.pool.close(timeout=0)  # its threads are not there to be waited for
-            inherited.close_pool()
+        if pool := getattr(inherited, "pool", None):
+            pool.close(timeout=0)  # its threads are not there to be waited for
+            inherited.close_pool()  # type: ignore[attr-defined]
 
 
 # What happens.
