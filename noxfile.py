@@ -26,6 +26,11 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 # The Python of all environments; nox keeps this variable from what its sessions run.
 INTERPRETER = os.environ.get("UV_PYTHON", sys.executable)
 
+# What runs here ends with this process, however this one ends; see matrix/process/ending.py.
+os.environ["MATRIX_PARENT"] = str(os.getpid())
+# A run that Ctrl-C ends drops its databases and stops its servers: seconds after which nox sends SIGTERM, and SIGKILL.
+ENDING = {"interrupt_timeout": 10.0, "terminate_timeout": 60.0}
+
 # Each cell imports an ORM anew, from bytecode whatever the shell says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -48,7 +53,7 @@ def environments(session: nox.Session, *names: str) -> list[str]:
 def run(session: nox.Session, environment: str, *arguments: str, log: bool = True) -> None:
     """Run Python in an environment; end nox with 2 if it cannot be made."""
     (python,) = environments(session, environment) or sys.exit(2)
-    session.run(python, *arguments, log=log)
+    session.run(python, *arguments, log=log, **ENDING)
 
 
 def drivers(session: nox.Session) -> list[str]:
@@ -73,7 +78,7 @@ def matrix(session: nox.Session, driver: str) -> None:
         return
     summary = Path(results.name) / f"{driver}.json"
     try:
-        session.run(*command, "--summary", str(summary), *session.posargs)
+        session.run(*command, "--summary", str(summary), *session.posargs, **ENDING)
     except nox.command.CommandFailed as error:
         if not summary.exists():  # what was asked for cannot be done, and the other drivers would say the same
             sys.exit(error.return_code or 2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from typing import NoReturn
 
 from matrix.errors import MatrixError
 from matrix.pages.commands import add_commands as add_pages
+from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.report.command import add_command as add_report
 from matrix.run.command import add_commands as add_run
 from matrix.run.launcher_command import add_command as add_launchers
@@ -16,15 +18,28 @@ from matrix.run.launcher_command import add_command as add_launchers
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status: 0 as claimed, 1 not as claimed, 2 the work could not be done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a table's signs shows `?` beside the words that say the same.
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.command(options)
+        with interruptible():
+            status: int = options.command(options)
     except MatrixError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except InterruptedBySignal as signal:
         print("matrix: interrupted; servers and programs are stopped, no results were written", file=sys.stderr)
-        return 130
+        return signal.status
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
+        print(
+            "matrix: this machine, or a limit (ulimit), allows no more memory or threads; --jobs 1 needs the least",
+            file=sys.stderr,
+        )
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0

@@ -170,7 +170,7 @@ def _mine(token: str) -> dict[str, str | None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("fresh", [False, True], ids=["preloaded", "fresh"])
 def test_nothing_is_left_of_a_run_that_is_ended(number: signal.Signals, fresh: bool, tmp_path: Path) -> None:
     token = os.urandom(8).hex()

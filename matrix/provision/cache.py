@@ -37,10 +37,15 @@ class CacheError(MatrixError):
 
 
 def folder() -> Path:
-    """Return the cache folder's path; it need not exist yet."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser().absolute()
-    usual = Path(platformdirs.user_cache_dir(NAME, appauthor=False))
+    """Return the cache folder's path; it need not exist yet. Raise ``CacheError`` if this user has no home for it."""
+    try:
+        if named := os.environ.get(VARIABLE):
+            return Path(named).expanduser().absolute()
+        usual = Path(platformdirs.user_cache_dir(NAME, appauthor=False))
+    except RuntimeError:  # neither HOME nor an entry in /etc/passwd, as in a container that runs under a number
+        raise CacheError(
+            f"what is fetched cannot be kept, because this user has no home folder: set {VARIABLE} to a folder to use"
+        ) from None
     if os.geteuid() == 0 and not open_to_all(usual):
         return SYSTEM
     return usual
@@ -57,8 +62,10 @@ def open_to_all(path: Path) -> bool:
 
 def find(name: str) -> Path | None:
     """Return the folder of a sound entry, or None."""
-    place = folder() / name
-    return place if _sound(place) else None
+    with contextlib.suppress(CacheError):
+        place = folder() / name
+        return place if _sound(place) else None
+    return None
 
 
 def entry(
@@ -118,9 +125,10 @@ def discard(name: str) -> None:
 
 def sweep() -> None:
     """Remove what killed processes left of entries that they did not finish."""
-    for part in folder().glob(".*.part"):
-        with contextlib.suppress(OSError, Timeout), FileLock(part.with_suffix(".lock"), blocking=False):
-            _remove(part)
+    with contextlib.suppress(CacheError):
+        for part in folder().glob(".*.part"):
+            with contextlib.suppress(OSError, Timeout), FileLock(part.with_suffix(".lock"), blocking=False):
+                _remove(part)
 
 
 def _make_folder(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -86,8 +87,8 @@ def find(folder: Path, key: str) -> Shown:
 
 
 def as_json(shown: Shown) -> str:
-    """Return what is known of a cell for a machine."""
-    return msgspec.json.format(msgspec.json.encode(shown), indent=1).decode()
+    """Return what is known of a cell for a machine, as JSON in ASCII, which every terminal and pipe takes."""
+    return json.dumps(msgspec.to_builtins(shown), indent=1)
 
 
 def as_text(shown: Shown, *, colour: bool, width: int = WIDTH) -> str:

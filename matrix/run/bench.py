@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from matrix import catalogue
 from matrix.errors import MatrixError
+from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.process.watchdog import Watchdog
 from matrix.run.cell import clean_environ, database_name, obstacle
 from matrix.run.command import add_python, drivers_of, pythons
@@ -38,10 +39,13 @@ def main() -> int:
     parser.set_defaults(driver=None)
     options = parser.parse_args()
     try:
-        return bench(Options(drivers_of(options), tuple(options.only), repeat=1, pythons=pythons(options)))
+        with interruptible():
+            return bench(Options(drivers_of(options), tuple(options.only), repeat=1, pythons=pythons(options)))
     except MatrixError as error:
         print(f"matrix.run.bench: {error}", file=sys.stderr)
         return 2
+    except InterruptedBySignal as signal:
+        return signal.status
 
 
 def bench(options: Options) -> int:

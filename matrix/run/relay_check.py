@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.errors import MatrixError
+from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.run.command import add_python, drivers_of, positive, pythons
 from matrix.run.options import Options
 from matrix.run.runner import run
@@ -33,10 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.set_defaults(driver=None)
     options = parser.parse_args(arguments)
     try:
-        through, direct = (_run(options, direct=direct) for direct in (False, True))
+        with interruptible():
+            through, direct = (_run(options, direct=direct) for direct in (False, True))
     except MatrixError as error:
         print(f"matrix.run.relay_check: {error}", file=sys.stderr)
         return 2
+    except InterruptedBySignal as signal:
+        return signal.status
     found = differences(through, direct)
     for line in [*found, *error_differences(through.observations, direct.observations)]:
         print(line)

@@ -37,11 +37,14 @@ class Groups:
     def __init__(self, watchdog: Watchdog) -> None:
         self._watchdog = watchdog
         self._running: set[int] = set()
+        self._killing = False
 
     def watch_group(self, pgid: int) -> None:
-        """Take note of a process group."""
+        """Take note of a process group, and kill it if all are to be killed."""
         self._running.add(pgid)
         self._watchdog.watch_group(pgid)
+        if self._killing:
+            _kill(pgid)
 
     def release_group(self, pgid: int) -> None:
         """Forget it."""
@@ -49,10 +52,15 @@ class Groups:
         self._watchdog.release_group(pgid)
 
     def kill_all(self) -> None:
-        """Kill what is running."""
+        """Kill what is running, and what starts from now on."""
+        self._killing = True
         for pgid in list(self._running):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pgid, signal.SIGKILL)
+            _kill(pgid)
+
+
+def _kill(pgid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pgid, signal.SIGKILL)
 
 
 class Observers:
@@ -172,8 +180,8 @@ def work(worker: Worker, tasks: Sequence[Subject], jobs: int, servers: Mapping[s
                 idle.put(observers)
 
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(jobs, thread_name_prefix="cell"))
-        futures = [pool.submit(one, subject) for subject in tasks]
         try:
+            futures = [pool.submit(one, subject) for subject in tasks]
             for future in concurrent.futures.as_completed(futures):
                 future.result()
         except BaseException:

@@ -17,6 +17,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, cast
 
+from matrix.errors import MatrixError
 from matrix.servers import products
 from matrix.servers.model import Observer, Server, Unavailable
 
@@ -85,8 +86,11 @@ def observer(server: Server) -> Observer:
 
 
 def observer_code(product: str) -> ObserverCode:
-    """Return the module of a product that observes it, with the driver that it needs."""
-    return cast("ObserverCode", importlib.import_module(f"{__name__}.{product}.observer"))
+    """Return the module of a product that observes it; raise ``MatrixError`` if its driver cannot be imported."""
+    try:
+        return cast("ObserverCode", importlib.import_module(f"{__name__}.{product}.observer"))
+    except ImportError as error:
+        raise MatrixError(f"the harness cannot look at {products.find(product).title}: {error}") from error
 
 
 def code(product: str) -> Code:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shlex
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -18,12 +17,12 @@ from urllib.parse import quote, urlencode
 
 from matrix import servers
 from matrix.errors import MatrixError
+from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.provision import cache
 from matrix.servers import Server, Unavailable, fetch, own, private, products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from matrix.servers.products import Known
 
@@ -42,10 +41,6 @@ def urls(server: Server, database: str) -> dict[str, str]:
     return found
 
 
-def _stop(number: int, frame: FrameType | None) -> None:  # the signature is signal's
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status: 2 if what was asked for cannot be done."""
     parser = argparse.ArgumentParser(
@@ -55,12 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="*", help="a server to start; it runs until Ctrl-C")
     parser.add_argument("--clean", action="store_true", help="drop what runs that are gone left on your own servers")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
     try:
-        if options.clean:
-            return _clean()
-        return _start(options.name) if options.name else _list()
-    except KeyboardInterrupt:
+        with interruptible():
+            if options.clean:
+                return _clean()
+            return _start(options.name) if options.name else _list()
+    except InterruptedBySignal:
         print()
     except MatrixError as error:
         print(error, file=sys.stderr)

@@ -56,13 +56,28 @@ def checked(server: Server, code: Code, observers: ObserverCode) -> Server:
 
 @contextlib.contextmanager
 def in_use(server: Server, observer: Observer, token: str, report: Callable[[str], None]) -> Iterator[None]:
-    """Mark a run's databases on a user's own server as in use, and name those of runs that are gone."""
+    """Mark a run's databases on a user's own server as in use, and name those of runs that are gone.
+
+    Raises ``MatrixError`` if the account may not do what every cell needs.
+    """
     with contextlib.closing(observer):
         observer.hold(token[:8])
+        _try_out(observer, f"matrix_{token[:8]}_0")
         if names := leftovers(observer):
             where = f"{server.product} at {server.host}:{server.port}"
             report(f"{where} has databases of runs that are gone, {', '.join(names)}: {CLEAN} drops them")
         yield
+
+
+def _try_out(observer: Observer, database: str) -> None:
+    """Do once what every cell does."""
+    observer.create_database(database)
+    try:
+        observer.sessions(database)
+        observer.counters(database)
+        observer.committed(database)
+    finally:
+        observer.drop_database(database)
 
 
 def leftovers(observer: Observer) -> list[str]:
@@ -91,6 +106,8 @@ def parse(text: str, known: Known) -> Server:
         raise wrong(f"has to begin with {schemes}")
     if not parts.hostname or not parts.username:
         raise wrong("has to name a user and a host")
+    if "\0" in unquote(parts.netloc):
+        raise wrong("has a NUL character in its account")
     if parts.path not in ("", "/"):
         raise wrong(f"has to name no database ({parts.path[1:]!r}): the run creates and drops its own")
     if unknown := sorted(parameters.keys() - PARAMETERS):
