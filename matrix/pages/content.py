@@ -218,7 +218,7 @@ def topics(facts: Facts) -> list[tuple[str, list[str]]]:
         names = [name for name in left if any(fnmatchcase(name, glob) for glob in topic.examples)]
         left = [name for name in left if name not in names]
         found.append((topic.title, names))
-    return [*found, ("Otherwise", left)] if left else found
+    return [*found, ("Other hazards", left)] if left else found
 
 
 def versions(facts: Facts, *, driver: str | None = None) -> list[tuple[str, str]]:
