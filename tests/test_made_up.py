@@ -174,6 +174,20 @@ def test_a_server_that_cannot_be_had_makes_its_cells_not_applicable(
     assert summary.status == 2
 
 
+def test_a_run_without_one_of_its_servers_fails_unless_that_is_allowed(
+    matrix: Callable[..., Summary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product, "programs", product.programs[:1])
+    summary = matrix("*/keeps_apart/first/*/tcp", servers=("made_up7", "made_up8"))
+    assert (summary.runs, summary.as_claimed, summary.not_applicable) == (1, 1, 1)
+    assert summary.status == 2
+    summary.allow_missing = True
+    assert summary.status == 0
+    nothing = matrix("*/keeps_apart/first/*/tcp", servers=("made_up8",))
+    nothing.allow_missing = True
+    assert nothing.status == 2
+
+
 def test_an_environment_without_the_driver_is_one_line(matrix: Callable[..., Summary]) -> None:
     with pytest.raises(MatrixError, match=r'second is not installed for .*; nox -s "matrix\(second\)" makes'):
         matrix("*/*/second", pythons={"second": Path(sys.executable)})

@@ -29,7 +29,7 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
 
     `observations`, `claims` and `evidence` are keyed by cell id, like `broken`, which says why a cell could not be
     judged. `claims` are those that the observations are compared with. `unavailable` says why a server could not be
-    had, by its name. `servers` describes each server that took part, `reviewed` names the files of claims that were
+    had, by its name; it is an error unless `allow_missing`. `servers` describes each server that took part, `reviewed` names the files of claims that were
     rewritten. `runs` counts runs of cells, `cores` those they shared.
     """
 
@@ -38,6 +38,7 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
     evidence: dict[str, Evidence] = {}
     broken: dict[str, str] = {}
     unavailable: dict[str, str] = {}
+    allow_missing: bool = False
     runs: int = 0
     seconds: float = 0.0
     cores: int = 0
@@ -67,9 +68,9 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
 
     @property
     def status(self) -> int:
-        """The exit status: 2 if work could not be done, 1 if a cell is not as claimed, else 0."""
-        nothing = bool(self.unavailable) and not self.runs
-        return 2 if self.broken or nothing else 1 if self.deviations else 0
+        """The exit status: 2 if work could not be done, in whole or in part, 1 if a cell is not as claimed, else 0."""
+        missing = bool(self.unavailable) and not (self.allow_missing and self.runs)
+        return 2 if self.broken or missing else 1 if self.deviations else 0
 
     def explain(self, key: str) -> str:
         """Return what a cell showed and what is claimed of it: `seen hang 2x, works 3x; claimed works`."""
@@ -86,6 +87,7 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
         self.cores = max(self.cores, other.cores)
         self.servers += [server for server in other.servers if server not in self.servers]
         self.reviewed += other.reviewed
+        self.allow_missing = other.allow_missing
         self.outputs = other.outputs
 
 
