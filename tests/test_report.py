@@ -26,6 +26,7 @@ from matrix.report.command import merge
 from matrix.report.junit import junit
 from matrix.report.page import LIMIT, render, write_report
 from matrix.report.summary import markdown
+from matrix.report.table import terminal
 from tests import reports
 from tests.reports import CLOSED, DIFFERS, HANGS, HOSTILE, REASONS, few, many, observation, timeline, write_results
 
@@ -86,6 +87,19 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+
+# The table.
+
+
+def test_each_outcome_in_a_cell_of_the_table_has_its_own_sign() -> None:
+    shared = observation("bare/shared_in_turn/pymysql/mariadb/tcp", "shared session")
+    ended = observation("bare/shared_in_turn/pymysql/mariadb/tls", "parent error")
+    other = observation("bare/shared_in_turn/pymysql/mariadb/unix", "shared session")
+    text = terminal({seen.id: seen for seen in (shared, ended, other)}, {}, colour=False)
+    assert "~ shared session (tls: ✗ parent error)" in text.splitlines()[1]
+    coloured = terminal({seen.id: seen for seen in (shared, ended, other)}, {}, colour=True).splitlines()[1]
+    assert re.search(r"\x1b\[36m~ shared session\x1b\[0m \(tls: \x1b\[33m✗ parent error", coloured)
 
 
 # The page.

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from matrix.catalogue import STACKS, stacks
 from matrix.records.facts import TRANSPORTS
-from matrix.records.outcomes import OUTCOMES, SIGNS, worst
+from matrix.records.outcomes import OUTCOMES, SIGNS
 from matrix.records.summary import is_race
 
 if TYPE_CHECKING:
@@ -96,11 +96,19 @@ def results(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> list[t
     return [(*key, describe(some, cells) if number else "") for number, (key, some) in enumerate(ordered)]
 
 
-def phrase(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> str:
-    """Return what a few cells did in words, `parent error` or `works (tls: hang*)`; a race has a trailing `*`."""
-    words = [(outcome + "*" * race, where) for outcome, race, where in results(cells, claims)]
-    rest = "; ".join(f"{where}: {word}" for word, where in words[1:])
-    return (words[0][0] if words else "") + (f" ({rest})" if rest else "")
+def phrase(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> Text:
+    """Return what a few cells did in words, `✗ parent error` or `✓ works (tls: ✖ hang*)`, in the outcomes' colours.
+
+    Each outcome has its own sign; a race has a trailing `*`.
+    """
+    words = [
+        (Text(f"{SIGNS[outcome]} {outcome}{'*' * race}", style=COLOURS[SIGNS[outcome]]), where)
+        for outcome, race, where in results(cells, claims)
+    ]
+    whole = Text().append_text(words[0][0]) if words else Text()
+    for number, (word, where) in enumerate(words[1:]):
+        whole.append("; " if number else " (").append(f"{where}: ").append_text(word)
+    return whole.append(")") if len(words) > 1 else whole
 
 
 def marked(outcome: Outcome, *, race: bool = False) -> str:
@@ -157,13 +165,14 @@ def terminal(
     for name in ("example", "stack", *grid.drivers):
         table.add_column(name, no_wrap=width is None, overflow="fold")
     for example in grid.examples:
-        rows: dict[tuple[str, ...], list[str]] = {}
+        rows: dict[tuple[str, ...], tuple[list[Text], list[str]]] = {}
         for stack in grid.stacks(example):
-            rows.setdefault(tuple(_text(grid.at(example, stack, d), claims) for d in grid.drivers), []).append(stack)
-        for number, (texts, alike) in enumerate(rows.items()):
+            texts = [phrase(grid.at(example, stack, driver), claims) for driver in grid.drivers]
+            rows.setdefault(tuple(text.plain for text in texts), (texts, []))[1].append(stack)
+        for number, (texts, alike) in enumerate(rows.values()):
             everywhere = len(alike) == len(grid.stacks(example)) > 1
             words = [example if number == 0 else "", "all" if everywhere else ", ".join(alike)]
-            table.add_row(*words, *(Text(text, style=COLOURS.get(text[:1], "")) for text in texts))
+            table.add_row(*words, *texts)
     console = Console(width=width or 1000, force_terminal=colour, color_system="standard" if colour else None)
     with console.capture() as capture:
         console.print(table)
@@ -171,10 +180,6 @@ def terminal(
     legend = [f"{SIGNS[name]} {name:<15} {meaning}" for name, meaning in OUTCOMES.items() if name in outcomes]
     race = "* a race: other outcomes are possible too; (tls: ...) a transport that differs from the others"
     return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), "", *legend, race])
-
-
-def _text(cells: Sequence[Observation], claims: Mapping[str, Claim]) -> str:
-    return f"{SIGNS[worst(seen.outcome for seen in cells)]} {phrase(cells, claims)}" if cells else ""
 
 
 def markdown_grid(
