@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
 from matrix import catalogue
@@ -301,6 +302,21 @@ def test_a_message_cannot_break_a_table(root: Path) -> None:
     line = next(line for line in pages["docs/symptoms.md"].splitlines() if "a \\| b" in line and "odd.Error" in line)
     assert line.replace("\\|", "").count("|") == 6
     assert links.dead(pages, root) == []
+
+
+def test_what_a_forged_result_names_as_a_version_stays_text(root: Path) -> None:
+    forged = "1.0 <img src=x> [click](https://example.org) `x` **loud** | &lt;"
+    change(root, CELL, versions={"driver": forged, forged: "1"})
+    other = next(key for key in results.read_folder(root / "results") if key != CELL)
+    change(root, other, outcome="not applicable", seen={"not applicable": 1}, note=forged)
+    pages = render(load(root / "results", root))
+    shown = {name: text for name, text in pages.items() if "loud" in text}
+    assert len(shown) >= 3
+    for text in shown.values():
+        lines = [line for line in text.splitlines() if "loud" in line]
+        for token in MarkdownIt("commonmark").enable("table").parseInline("\n".join(lines)):
+            spans = token.children or []
+            assert not {span.type for span in spans} & {"html_inline", "link_open", "image", "strong_open"}
 
 
 # The summary and the fixes.

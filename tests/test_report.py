@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
+from markdown_it import MarkdownIt
 
 from matrix.__main__ import main
 from matrix.errors import MatrixError
@@ -382,6 +383,25 @@ def test_backticks_do_not_end_the_fence() -> None:
     step = Step(who="parent", action="close", result="raised", error="E", text="````\n</details>")
     lines = markdown(deviating(CLOSED, steps=[step])).splitlines()
     assert [line for line in lines if line.startswith("`````")] == ["`````text", "`````"]
+
+
+def test_forged_names_in_the_summary_stay_text() -> None:
+    forged = '<img src=x>`[x](y) | "'
+    key = f"bare/{forged}/{forged}/mariadb/tcp"
+    summary = deviating(key.replace("/tcp", "/unix"), steps=[])
+    summary.broken = {key: forged}
+    summary.servers = [forged]
+    text = markdown(summary)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    spans = [span for token in tokens for span in token.children or []]
+    assert any(span.type == "code_inline" and span.content.replace("\\|", "|") == key for span in spans)
+    allowed = {"<br>", "</code>", "<code>"}
+    assert not {span.type for span in spans} & {"link_open", "image"}
+    raw = [span.content for span in spans if span.type == "html_inline"]
+    raw += [token.content for token in tokens if token.type == "html_block" and "<img" in token.content]
+    assert set(raw) <= allowed
+    heads = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")}
+    assert len(heads) == 1
 
 
 def test_the_summary_stays_below_what_is_shown() -> None:

@@ -16,7 +16,7 @@ from matrix.pages import content, tables
 from matrix.pages.links import relative
 from matrix.pages.statements import listed
 from matrix.records.outcomes import OUTCOMES
-from matrix.report.table import MOVERS, STACK_TITLES, by_outcome, describe, marked
+from matrix.report.table import MOVERS, STACK_TITLES, by_outcome, code, describe, marked, plain
 
 if TYPE_CHECKING:
     from matrix.pages.facts import Facts
@@ -133,9 +133,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # pages are Markdown; what comes from messages goes through `code` or `cell`
+        autoescape=False,  # pages are Markdown; what comes from records goes through `plain` or `code`
     )
-    environment.filters |= {"code": tables.code, "cell": tables.escape, "listed": listed}
+    environment.filters |= {"code": code, "plain": plain, "cell": tables.escape, "listed": listed}
     environment.globals |= {
         "stack_titles": STACK_TITLES,
         "stacks": STACKS,

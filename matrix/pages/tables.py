@@ -25,12 +25,6 @@ def escape(text: str) -> str:
     return text
 
 
-def code(text: str) -> str:
-    """Return a text as code that may stand in a table."""
-    ticks = "``" if "`" in text else "`"
-    return f"{ticks}{' '.join(text.split())}{ticks}".replace("|", "\\|")
-
-
 def examples(link: Link, names: Iterable[str]) -> str:
     """Return examples' names with links to their pages."""
     return ", ".join(f"[`{name}`]({link(name)})" for name in names)

@@ -29,8 +29,8 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
 
     `observations`, `claims` and `evidence` are keyed by cell id, like `broken`, which says why a cell could not be
     judged. `claims` are those that the observations are compared with. `unavailable` says why a server could not be
-    had, by its name; it is an error unless `allow_missing`. `servers` describes each server that took part, `reviewed` names the files of claims that were
-    rewritten. `runs` counts runs of cells, `cores` those they shared.
+    had, by its name, and is an error unless `allow_missing`. `servers` describes each server that took part, `reviewed`
+    names the files of claims that were rewritten. `runs` counts runs of cells, `cores` those they shared.
     """
 
     observations: dict[str, Observation] = {}

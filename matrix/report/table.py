@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -32,6 +33,7 @@ MOVERS = {
     "server": "the server",
     "nobody": "nothing to fix",
 }
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 _AXES = ("driver", "transport", "stack", "server", "example")
 
 
@@ -197,15 +199,28 @@ def markdown_grid(
     observed.
     """
     drivers = list(drivers)
-    head = ["", *(f"[{name}]({link(name)})" if link else name for name in drivers)]
+    head = ["", *(f"[{name}]({link(name)})" if link else plain(name) for name in drivers)]
     rows = [
         [
-            f"[`{name}`]({link(name)})" if link else f"`{name}`",
+            f"[`{name}`]({link(name)})" if link else code(name),
             *(cell(grid.of(name, driver), claims) or missing(name, driver) for driver in drivers),
         ]
         for name in names
     ]
     return markdown_table(head, rows)
+
+
+def plain(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line, in a table too."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """Return a text as code on one line, in a table too."""
+    text = " ".join(text.split())
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{ticks}{space}{text}{space}{ticks}".replace("|", "\\|")
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

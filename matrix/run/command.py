@@ -89,7 +89,7 @@ def add_commands(commands: Any) -> None:
     add.add_argument(
         "--allow-missing",
         action="store_true",
-        help="a server that is unavailable here is no error, if another is there",
+        help="a server that is unavailable is no error if another is there",
     )
     reporting.add_options(add)
     add.add_argument("--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # for the noxfile
