@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
 from typing import NoReturn
 
 from matrix.errors import MatrixError
-from matrix.pages.commands import add_commands as add_pages
 from matrix.process.ending import InterruptedBySignal, interruptible
-from matrix.report.command import add_command as add_report
-from matrix.run.command import add_commands as add_run
-from matrix.run.launcher_command import add_command as add_launchers
+
+#: The modules with `add_commands`, and the commands of each: only that of the command that is called is imported.
+COMMANDS = {
+    "matrix.run.command": ("run", "table", "show", "compare", "summary"),
+    "matrix.run.launcher_command": ("launchers",),
+    "matrix.report.command": ("report",),
+    "matrix.pages.commands": ("pages", "advise"),
+    "matrix.pages.explain_command": ("explain",),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a table's signs shows `?` beside the words that say the same.
             stream.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     try:
         with interruptible():
             status: int = options.command(options)
@@ -54,17 +61,16 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="matrix",
         description="What happens when a forked process meets a database connection.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    add_run(commands)
-    add_launchers(commands)
-    add_report(commands)
-    add_pages(commands)
+    wanted = [module for module, names in COMMANDS.items() if arguments and arguments[0] in names]
+    for module in wanted or COMMANDS:
+        importlib.import_module(module).add_commands(commands)
     return parser
 
 

@@ -16,9 +16,13 @@ from typing import Annotated, Literal
 import msgspec
 import tomlkit
 
+from matrix.catalogue import STACKS
 from matrix.errors import MatrixError
 from matrix.files import write_text
+from matrix.pages.answers import Answer as Given
+from matrix.pages.answers import answer
 from matrix.pages.causes import Verdict, weigh
+from matrix.pages.facts import Facts, load
 from matrix.pages.pasted import Reading, read
 from matrix.records.reading import read_toml
 
@@ -72,6 +76,8 @@ def reports(folder: Path = FOLDER) -> dict[str, tuple[Report, ...]]:
 
 #: What `explain` is told by flags, besides what it reads.
 FLAGS = ("launcher", "orm")
+#: All flags of `explain`.
+ALL_FLAGS = ("driver", *FLAGS)
 #: What is read out of a text.
 READ = ("driver", "orm", "launcher", "protocol")
 
@@ -84,6 +90,8 @@ class Answer(msgspec.Struct, frozen=True):
     reading: Reading
     named: tuple[str, ...]
     named_with_flags: tuple[str, ...]
+    given: Given
+    given_with_flags: Given
 
     def wrong(self) -> Iterator[str]:
         """Yield what was read that the report contradicts."""
@@ -96,13 +104,52 @@ class Answer(msgspec.Struct, frozen=True):
 @functools.cache
 def answers() -> tuple[Answer, ...]:
     """Return what is read and named for every report."""
-    return tuple(_answer(report, cause) for cause, some in reports().items() for report in some)
+    return tuple(_answered(report, cause) for cause, some in reports().items() for report in some)
 
 
-def _answer(report: Report, cause: str) -> Answer:
+def _answered(report: Report, cause: str) -> Answer:
     reading = read(report.text)
     flags = {flag: getattr(report, flag) for flag in FLAGS}
-    return Answer(report, cause, reading, _ids(weigh(reading)), _ids(weigh(reading, **flags)))
+    told = {flag: getattr(report, flag) for flag in ALL_FLAGS}
+    return Answer(
+        report,
+        cause,
+        reading,
+        _ids(weigh(reading)),
+        _ids(weigh(reading, **flags)),
+        answer(facts(), report.text),
+        answer(facts(), report.text, **told),
+    )
+
+
+@functools.cache
+def facts() -> Facts:
+    """Return what the answers are made from."""
+    return load()
+
+
+def fits(report: Report, cause: str, found: Given) -> bool:
+    """Whether an answer names the cause, or leaves it open and names it among others, with advice that fits.
+
+    For a fork that is code for the report's ORM and protocol, for other causes what to do. Nothing but a fork that is
+    called so has the cause right if it is a fork.
+    """
+    named = {one.id: one for one in found.causes}
+    if cause not in named or (cause != found.causes[0].id and found.causes[0].sure != "possible"):
+        return False
+    if cause != FORK:
+        return found.causes[0].id != FORK and bool(named[cause].fix)
+    stack = report.orm if report.orm in STACKS else "bare" if report.orm else None
+    return report.protocol == "oracle" or any(
+        (stack is None or fix.stack == stack)
+        and (report.protocol is None or fix.driver is None or spoken(fix.driver) == report.protocol)
+        for fix in found.fixes
+    )
+
+
+def spoken(driver: str) -> str:
+    """Return the protocol of a driver."""
+    return facts().drivers[driver].protocol
 
 
 def _ids(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
@@ -112,7 +159,9 @@ def _ids(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
 def score() -> dict[str, dict[str, int]]:
     """Return how many reports were answered right, by kind: what must not fall.
 
-    `first` counts the reports whose cause was named first, `named` those whose cause was among the named.
+    `first` counts the reports whose cause was named first, `named` those whose cause was among the named, `answered`
+    those that got the right cause, or the right one among several that the text cannot tell apart, with a remedy or
+    advice that fits their ORM and database.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for answer in answers():
@@ -122,6 +171,8 @@ def score() -> dict[str, dict[str, int]]:
         for table, named in (("", answer.named), (" with flags", answer.named_with_flags)):
             counts[f"first{table}", answer.cause] += named[:1] == (answer.cause,)
             counts[f"named{table}", answer.cause] += answer.cause in named
+        for table, found in (("", answer.given), (" with flags", answer.given_with_flags)):
+            counts[f"answered{table}", answer.cause] += fits(answer.report, answer.cause, found)
     tables: dict[str, dict[str, int]] = {}
     for (table, key), number in sorted(counts.items()):
         tables.setdefault(table, {})[key] = number
@@ -149,6 +200,9 @@ def main() -> None:
     for answer in answers():
         for problem in answer.wrong():
             print(f"{answer.report.source}: {problem}")
+        for flags, found in (("", answer.given), (" with flags", answer.given_with_flags)):
+            if not fits(answer.report, answer.cause, found):
+                print(f"{answer.report.source}: not answered{flags}: {[one.id for one in found.causes]}, {found.notes}")
         if answer.cause not in (answer.named[:1] or ("",)):
             print(f"{answer.report.source}: {answer.cause}, and named were {', '.join(answer.named) or 'none'}")
     total = Counter({table: sum(counts.values()) for table, counts in score().items()})

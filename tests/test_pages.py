@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import builtins
+import importlib
+import io
 import os
 import re
 import shutil
@@ -11,18 +14,20 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
 from matrix import catalogue
-from matrix.__main__ import main
+from matrix.__main__ import COMMANDS, main
 from matrix.catalogue import STACKS
 from matrix.catalogue.pattern import pasted, pattern
 from matrix.errors import MatrixError
-from matrix.pages import check, choice, commands, links, prose, statements, symptoms
+from matrix.pages import check, choice, commands, explain_command, links, prose, statements, symptoms, tables
+from matrix.pages.answers import Answer, answer
 from matrix.pages.commands import advice
-from matrix.pages.explain import explain
+from matrix.pages.explain import printed
 from matrix.pages.facts import Facts, load, shown_cells
 from matrix.pages.render import render
 from matrix.records import results
@@ -299,8 +304,11 @@ def test_a_message_cannot_break_a_table(root: Path) -> None:
     )
     change(root, CELL, steps=[step])
     pages = render(load(root / "results", root))
-    line = next(line for line in pages["docs/symptoms.md"].splitlines() if "a \\| b" in line and "odd.Error" in line)
-    assert line.replace("\\|", "").count("|") == 6
+    lines = [line for text in pages.values() for line in text.splitlines() if "a \\| b" in line]
+    (message,) = (line for line in lines if "odd.Error" in line)
+    (entry,) = (line for line in lines if "docs" not in line and "errors/" in line and line.startswith("| ["))
+    assert message.replace("\\|", "").count("|") == 6
+    assert entry.replace("\\|", "").count("|") == 4
     assert links.dead(pages, root) == []
 
 
@@ -689,79 +697,289 @@ django.db.utils.OperationalError: (2006, 'MySQL server has gone away')
 @pytest.mark.parametrize(
     ("text", "symptom"),
     [
-        (TRACEBACK, "gone-away"),
-        ("MySQL server has gone away", "gone-away"),
-        ("(2006, '')", "gone-away"),
-        ("2013 Lost connection to server during query", "lost-connection"),
-        ("Packet sequence number wrong - got 1 expected 2", "packet-sequence"),
-        ("pymysql.err.InternalError: Packet sequence number wrong - got 45 expected 1", "packet-sequence"),
-        ('(2014, "Commands out of sync; you can\'t run this command now")', "out-of-sync"),
-        ("sqlalchemy.exc.ResourceClosedError: This result object does not return rows. It has been closed", "no-rows"),
-        ("SSL error: decryption failed or bad record mac", "bad-record-mac"),
-        ("(2013, 'Lost connection ([SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] x (_ssl.c:2580))')", "bad-record-mac"),
-        ("SSL SYSCALL error: EOF detected", "unexpected-eof"),
+        (TRACEBACK, "mysql-server-has-gone-away"),
+        ("MySQL server has gone away", "mysql-server-has-gone-away"),
+        ("(2006, '')", "mysql-server-has-gone-away"),
+        ("MySQLdb.OperationalError 2006:", "mysql-server-has-gone-away"),
+        ("2013 Lost connection to server during query", "lost-connection-to-mysql-server-during-query"),
+        ("Packet sequence number wrong - got 1 expected 2", "packet-sequence-number-wrong"),
+        ("pymysql.err.InternalError: Packet sequence number wrong - got 45 expected 1", "packet-sequence-number-wrong"),
+        ('(2014, "Commands out of sync; you can\'t run this command now")', "commands-out-of-sync"),
+        (
+            "sqlalchemy.exc.ResourceClosedError: This result object does not return rows. It has been closed",
+            "result-object-does-not-return-rows",
+        ),
+        ("SSL error: decryption failed or bad record mac", "decryption-failed-or-bad-record-mac"),
+        ("SSL error: bad decrypt", "decryption-failed-or-bad-record-mac"),
+        (
+            "(2013, 'Lost connection ([SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] x (_ssl.c:2580))')",
+            "decryption-failed-or-bad-record-mac",
+        ),
+        ("SSL SYSCALL error: EOF detected", "ssl-syscall-error-eof-detected"),
+        ("SSL SYSCALL error: Socket operation on non-socket", "socket-operation-on-non-socket"),
         (
             "psycopg.OperationalError: consuming input failed: server closed the connection unexpectedly",
-            "server-closed",
+            "server-closed-the-connection-unexpectedly",
         ),
-        ("django.db.utils.OperationalError: the connection is closed", "connection-closed"),
-        ("error with status PGRES_TUPLES_OK and no message from the libpq", "tuples-ok"),
-        ("psycopg_pool.PoolTimeout: couldn't get a connection after 30.00 sec", "pool-timeout"),
-        ("a query that never returns, a task that never ends", "hang"),
-        ("pymysql.err.InterfaceError: (0, '')", "interface-error"),
-        ("MySQLdb.OperationalError 2006:", "gone-away"),
+        ("django.db.utils.OperationalError: the connection is closed", "connection-already-closed"),
+        ("psycopg2.InterfaceError: cursor already closed", "connection-already-closed"),
+        (
+            "error with status PGRES_TUPLES_OK and no message from the libpq",
+            "pgres-tuples-ok-and-no-message-from-the-libpq",
+        ),
+        ('insufficient data in "D" message', "lost-synchronization-with-server"),
+        ("psycopg2.ProgrammingError: no results to fetch", "no-results-to-fetch"),
+        ('prepared statement "_pg3_0" already exists', "prepared-statement-already-exists"),
+        ("'NoneType' object has no attribute '_getter'", "could-not-locate-column-in-row"),
+        ("RuntimeError: generator raised StopIteration", "generator-raised-stopiteration"),
+        ("psycopg_pool.PoolTimeout: couldn't get a connection after 30.00 sec", "couldnt-get-a-connection-after"),
+        ("couldn't stop thread 'pool-1-worker-0' within 5.0 seconds", "couldnt-stop-thread"),
+        ("WorkerLostError: Worker exited prematurely: signal 11 (SIGSEGV)", "segmentation-fault-after-fork"),
+        ("objc: may have been in progress in another thread when fork() was called", "objc-fork-crash-on-macos"),
+        ("This process is multi-threaded, use of fork() may lead to deadlocks", "multi-threaded-fork-warning"),
+        ("a query or a task that hangs after a fork", "query-hangs-after-fork"),
+        ("pymysql.err.InterfaceError: (0, '')", "interface-error-0"),
         (
             "PendingRollbackError: rolled back. Original exception was: (pymysql.err.OperationalError) (2013, 'Lost')",
-            "lost-connection",
+            "lost-connection-to-mysql-server-during-query",
         ),
-        ("PendingRollbackError: This Session's transaction has been rolled back", "pending-rollback"),
+        ("PendingRollbackError: This Session's transaction has been rolled back", "pending-rollback-error"),
     ],
 )
 def test_the_classics_are_found(facts: Facts, text: str, symptom: str) -> None:
-    assert explain(facts, text).symptom == symptom
+    assert answer(facts, text).symptom == symptom
 
 
-def test_a_traceback_shows_driver_and_orm_and_the_answer_has_code_and_proof(facts: Facts) -> None:
-    answer = explain(facts, TRACEBACK).text
-    assert "with swift under Django" in answer
-    assert "Fix (" in answer
-    assert "    def " in answer
-    assert "django/" in answer.partition("Tested in:")[2]
-    assert all(len(line) <= 100 or line.startswith("    ") for line in answer.splitlines())
+def test_every_described_message_has_a_verdict_of_three_lines(facts: Facts) -> None:
+    for symptom in symptoms.collect(facts):
+        if not symptom.silent:
+            found = answer(facts, symptom.message)
+            assert found.symptom == symptom.id
+            assert len(found.verdict) == 3
+            assert all(found.verdict)
 
 
-def test_the_driver_that_is_named_counts_more_than_the_text(facts: Facts) -> None:
-    answer = explain(facts, "server has gone away", "swift", "sqlalchemy").text
-    assert "sqlalchemy/" in answer.partition("Tested in:")[2]
-    assert "no cell raised it with quick" in explain(facts, "server has gone away", "quick", "bare").text
+def test_a_traceback_shows_driver_and_orm_and_the_answer_has_code_and_cells(facts: Facts) -> None:
+    found = answer(facts, TRACEBACK)
+    (fix,) = found.fixes
+    assert (found.driver, found.orm, found.protocol) == ("swift", "django", "mysql")
+    assert (fix.driver, fix.stack) == ("swift", "django")
+    assert "def " in fix.files[""]
+    assert all(cell.startswith("django/") and "/swift/" in cell for cell in fix.cells)
+    text = printed(found)
+    assert "this very message with swift under Django" in " ".join(text.split())
+    assert all(len(line) <= 100 or line.startswith("    ") for line in text.splitlines())
+
+
+def test_an_answer_begins_with_the_three_lines_of_its_verdict(facts: Facts) -> None:
+    starts = [line.partition(":")[0] for line in printed(answer(facts, TRACEBACK)).splitlines() if line[0:1] != " "]
+    assert starts[:3] == ["What happened", "How sure", "What to do"]
+
+
+def test_a_message_that_fits_several_causes_names_them_with_their_checks(facts: Facts) -> None:
+    found = answer(facts, "(2006, 'MySQL server has gone away')")
+    assert {cause.id for cause in found.causes} > {"fork", "idle", "restart"}
+    assert "Not sure" in found.verdict[1]
+    text = printed(found)
+    assert all(cause.title in text and cause.checks[0].split()[-1] in text for cause in found.causes)
+
+
+def test_flags_go_before_what_the_text_names(facts: Facts) -> None:
+    text = "swiftdb.OperationalError: (2006, 'Server has gone away')"
+    (fix,) = answer(facts, text, driver="quick", orm="sqlalchemy").fixes
+    assert (fix.stack, fix.driver) == ("sqlalchemy", "quick")
+    assert "no cell raised it with quick" in answer(facts, text, driver="quick", orm="none").verdict[1]
+
+
+@pytest.mark.parametrize("called", ["swift", "swiftdb", "Swift", "SWIFT"])
+def test_a_driver_goes_by_its_module_and_its_distribution_too(facts: Facts, called: str) -> None:
+    assert answer(facts, "bad record mac", driver=called).driver == "swift"
 
 
 def test_a_module_whose_name_goes_on_with_a_number_is_another_driver(facts: Facts) -> None:
     text = "quickdb.OperationalError: server closed the connection unexpectedly"
-    assert "with quick," in explain(facts, text).text
-    assert "with quick," not in explain(facts, text.replace("quickdb", "quickdb2")).text
+    assert answer(facts, text).driver == "quick"
+    assert answer(facts, text.replace("quickdb", "quickdb2")).driver != "quick"
+
+
+@pytest.mark.parametrize(("driver", "protocol"), [("aiomysql", "mysql"), ("asyncpg", "postgresql")])
+def test_a_driver_that_is_not_run_gets_the_answer_of_one_with_its_protocol_and_is_told(
+    facts: Facts, driver: str, protocol: str
+) -> None:
+    for orm in ("none", "django", "sqlalchemy"):
+        found = answer(facts, "bad record mac", driver=driver, orm=orm)
+        assert found.fixes
+        assert {facts.drivers[fix.driver or ""].protocol for fix in found.fixes} == {protocol}
+        assert any(note.startswith(f"No cell runs {driver}:") for note in found.notes)
+
+
+def test_a_protocol_that_nothing_is_run_with_gets_no_code_of_another(facts: Facts) -> None:
+    found = answer(facts, "cx_Oracle.DatabaseError: ORA-03106: fatal two-task communication protocol error")
+    assert found.causes[0].id == "fork"
+    assert found.fixes == ()
+    assert any("oracle" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("orm", ["peewee", "tortoise", "an ORM of tomorrow"])
+def test_an_orm_that_is_not_run_gets_the_answer_of_the_driver_and_is_told(facts: Facts, orm: str) -> None:
+    found = answer(facts, "SSL error: decryption failed or bad record mac", driver="quick", orm=orm)
+    assert [fix.stack for fix in found.fixes] == ["bare"]
+    assert any(note.startswith(f"No cell runs {orm}:") for note in found.notes)
+
+
+def test_a_launcher_that_is_not_run_gets_the_answer_of_one_that_forks_like_it(facts: Facts) -> None:
+    found = answer(facts, "bad record mac", driver="quick", launcher="django-q")
+    assert any("it forks like multiprocessing" in note for note in found.notes)
+    assert answer(facts, "bad record mac", driver="quick", launcher="a launcher of tomorrow").fixes
+
+
+def test_a_text_without_a_driver_gets_code_that_fits_every_driver(facts: Facts) -> None:
+    found = answer(facts, "bad decrypt")
+    assert found.fixes
+    for fix in found.fixes:
+        assert fix.driver is None
+        assert not any(one.module in fix.files[""] for one in facts.drivers.values())
+
+
+def test_a_hook_that_is_printed_calls_what_the_code_above_it_defines(facts: Facts) -> None:
+    for launcher in facts.prose.launchers:
+        for orm in STACKS:
+            for fix in answer(facts, "bad record mac", driver="quick", orm=orm, launcher=launcher.id).fixes:
+                code, *hooks = fix.files.values()
+                for hook in hooks:
+                    assert re.search(r"discard_inherited|install", hook)
+                    assert all(f"def {name}(" in code for name in re.findall(r"discard_inherited|install", hook))
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("sqlalchemy.exc.TimeoutError: QueuePool limit of size 5 overflow 10 reached", "exhausted"),
+        ("_mysql_exceptions.OperationalError: (1045, \"Access denied for user 'a'@'b'\")", "connecting"),
+        ("psycopg2.errors.AdminShutdown: terminating connection due to administrator command", "restart"),
+        ("(1153, \"Got a packet bigger than 'max_allowed_packet' bytes\")", "packet-size"),
+    ],
+)
+def test_another_cause_is_an_answer_too_and_gets_no_code_against_forks(facts: Facts, text: str, cause: str) -> None:
+    found = answer(facts, text)
+    first = found.causes[0]
+    assert first.id == cause
+    assert first.fix == found.verdict[2]
+    assert first.checks
+    if len(found.causes) == 1:
+        assert found.fixes == ()
 
 
 def test_a_symptom_that_is_only_reported_says_so(facts: Facts) -> None:
-    answer = explain(facts, "lost synchronization with server: got message type 0x44").text
-    assert "no cell produced it" in answer
-    assert "https://" in answer
+    text = printed(answer(facts, "lost synchronization with server: got message type 0x44"))
+    assert "not reproduced here" in text
+    assert "https://" in text
 
 
 def test_an_unknown_message_says_so_and_shows_the_nearest(facts: Facts) -> None:
-    answer = explain(facts, "the flux capacitor closed the connection")
-    assert answer.symptom is None
-    assert answer.text.startswith("Unknown")
-    assert "server closed the connection unexpectedly" in answer.text
+    found = answer(facts, "the flux capacitor closed the connection")
+    assert not found.known
+    text = printed(found)
+    assert text.startswith("Unknown")
+    assert "server closed the connection unexpectedly" in text
 
 
 def test_a_year_is_no_error_code(facts: Facts) -> None:
-    assert explain(facts, "it broke in 2013, and again in 2006").symptom is None
+    assert answer(facts, "it broke in 2013, and again in 2006").symptom is None
+    assert answer(facts, "2006-10-04 10:00:00,000 INFO GET / 200\n2013-10-04 it was slow").symptom is None
 
 
-@pytest.mark.parametrize("text", ["", "\n", "Traceback (most recent call last):", "x" * 100_000, "%s {} \\d ((("])
-def test_odd_input_is_an_answer_and_no_exception(facts: Facts, text: str) -> None:
-    assert explain(facts, text).symptom is None
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "Traceback (most recent call last):", "x" * 100_000, "%s {} \\d (((", "\0\ud800", b"\xff\xfe", b"\x80"],
+)
+def test_odd_input_is_an_answer_and_no_exception(facts: Facts, text: str | bytes) -> None:
+    found = answer(facts, text)
+    assert not found.known
+    assert printed(found).encode("utf-8")
+
+
+def test_megabytes_of_log_around_a_message_change_nothing(facts: Facts) -> None:
+    noise = "".join(f"2013-10-04 10:00:00 INFO GET /orders/{order} 200 in 2006 ms\n" for order in range(40_000))
+    found = answer(facts, noise + TRACEBACK + noise)
+    assert (found.symptom, found.driver, found.orm) == ("mysql-server-has-gone-away", "swift", "django")
+
+
+def test_an_answer_for_programs_has_the_same_content(
+    facts: Facts, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setattr(explain_command, "load", lambda _: facts)
+    assert main(["explain", "--format", "json", "--driver", "swift", "server has gone away"]) == 0
+    found = msgspec.json.decode(capfdbinary.readouterr().out, type=Answer)
+    assert found == answer(facts, "server has gone away", driver="swift")
+
+
+def test_without_arguments_on_a_terminal_it_says_that_it_waits(
+    facts: Facts, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(explain_command, "load", lambda _: facts)
+    monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO(TRACEBACK.encode())))
+    assert main(["explain"]) == 0
+    out, err = capfd.readouterr()
+    assert err.startswith("Waiting for a pasted message or traceback")
+    assert out.startswith("What happened: ")
+
+
+def test_explain_imports_nothing_that_draws_pages() -> None:
+    heavy = "jinja2", "markdown_it", "rich", "matrix.run"
+    program = f"import sys, matrix.pages.explain_command; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_is_found_in_the_module_that_is_named_for_it() -> None:
+    parser = argparse.ArgumentParser()
+    for module, names in COMMANDS.items():
+        commands_of_it = parser.__class__().add_subparsers()
+        importlib.import_module(module).add_commands(commands_of_it)
+        assert set(commands_of_it.choices) == set(names)
+
+
+# The pages of messages.
+
+
+def test_every_symptom_has_a_page_with_its_message_in_the_title(facts: Facts) -> None:
+    pages = render(facts)
+    for symptom in symptoms.collect(facts):
+        title = next(line for line in pages[symptom.page].splitlines() if line.startswith("# "))
+        assert title.removeprefix("# ") in (symptom.title, tables.escape(symptom.title))
+        assert symptom.page.removeprefix("docs/") in pages["docs/symptoms.md"]
+
+
+def test_a_page_has_the_verdict_the_checks_and_code_for_each_stack(facts: Facts) -> None:
+    page = render(facts)["docs/errors/mysql-server-has-gone-away.md"]
+    for part in ("**What happened:**", "**How sure:**", "**What to do:**", "## How to check", "## Fix for a fork"):
+        assert part in page
+    assert page.count("```python") >= len(STACKS)
+
+
+def test_a_page_of_what_no_cell_shows_says_so(facts: Facts) -> None:
+    page = render(facts)["docs/errors/pgres-tuples-ok-and-no-message-from-the-libpq.md"]
+    assert "**Reported, not reproduced here:**" in page
+
+
+def test_what_no_cell_of_the_committed_results_shows_names_where_it_was_reported() -> None:
+    for symptom in symptoms.collect(load()):
+        assert symptom.cells or symptom.described.reported or symptom.described.outcomes, symptom.id
+
+
+def test_a_page_of_a_message_that_is_gone_is_removed(root: Path) -> None:
+    facts = load(root / "results", root)
+    check.write(facts)
+    stale = root / "docs" / "errors" / "no-such-message.md"
+    stale.write_text("# Gone\n", encoding="utf-8")
+    assert any("no-such-message.md" in problem for problem in check.problems(facts))
+    check.write(facts)
+    assert not stale.exists()
 
 
 def test_commands_end_with_the_right_status(capsys: pytest.CaptureFixture[str]) -> None:

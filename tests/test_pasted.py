@@ -160,7 +160,8 @@ def test_an_error_below_connect_was_raised_while_connecting() -> None:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("drivers/*/driver.toml")), ids=lambda path: path.parent.name)
 def test_every_driver_is_read_by_its_module(path: Path) -> None:
     facts = read_toml(path, DriverFacts)
-    reading = read(f'File "/v/lib/python3.12/site-packages/{facts.module}/cursors.py", line 3, in execute')
+    text = f'File "/v/lib/python3.12/site-packages/{facts.module.replace(".", "/")}/cursors.py", line 3, in execute'
+    reading = read(text, {path.parent.name: facts})
     assert reading.driver is not None
     assert reading.protocol is not None
     assert (reading.driver.name, reading.driver.certain) == (path.parent.name, True)

@@ -134,6 +134,8 @@ def stacks(root: Path = ROOT) -> dict[str, Stack]:
 
 #: The stacks and their folders, in the order in which tables show them.
 STACKS = {name: stack.folder for name, stack in stacks().items()}
+#: How pages and answers name them.
+STACK_TITLES = {name: stack.facts.title for name, stack in stacks().items()}
 
 
 @functools.cache

@@ -25,19 +25,38 @@ CERTAIN, LIKELY = 5, 2
 WORTH = 0.4
 
 Sure = Literal["certain", "likely", "possible"]
+Texts = tuple[str, ...]
 
 
 _compiled = functools.cache(re.compile)
 
 
+class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to run or to look at: with any server, and with one protocol alone."""
+
+    any: Texts
+    mysql: Texts = ()
+    postgresql: Texts = ()
+
+    def of(self, protocol: str | None) -> tuple[str, ...]:
+        """Return the checks for a protocol, its own first; all of them if it is unknown."""
+        own: tuple[str, ...] = {"mysql": self.mysql, "postgresql": self.postgresql}.get(protocol or "", ())
+        return (*own, *self.any) if protocol else (*self.any, *self.postgresql, *self.mysql)
+
+
 class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What can be behind a message, how to tell it from the others, and how to check it in a minute."""
+    """What can be behind a message, how to tell it from the others, how to check it, and what to do.
+
+    `brief` names it within a sentence.
+    """
 
     id: str
+    brief: str
     title: str
     meaning: str
     differs: str
-    checks: tuple[str, ...]
+    fix: str
+    checks: Checks
 
 
 class Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,15 +111,17 @@ def causes() -> dict[str, Cause]:
     return {cause.id: cause for cause in _file().cause}
 
 
-def weigh(reading: Reading, *, launcher: str | None = None, orm: str | None = None) -> tuple[Verdict, ...]:
+def weigh(
+    reading: Reading, *, launcher: str | None = None, orm: str | None = None, protocol: str | None = None
+) -> tuple[Verdict, ...]:
     """Return the causes that fit, the likeliest first; nothing if no sign of any was found.
 
-    `launcher` and `orm` are what is known from elsewhere, and go before what was read.
+    `launcher`, `orm` and `protocol` are what is known from elsewhere, and go before what was read.
     """
     told: dict[str, set[str]] = {
         "launcher": {launcher} if launcher else _name(reading.launcher),
         "orm": {orm} if orm else _name(reading.orm),
-        "protocol": _name(reading.protocol),
+        "protocol": {protocol} if protocol else _name(reading.protocol),
         "connecting": _name(reading.connecting),
     }
     strongest: dict[str, tuple[float, str]] = {}

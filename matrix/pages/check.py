@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.files import write_text
 from matrix.pages import links, statements
-from matrix.pages.render import EXAMPLES, render
+from matrix.pages.render import ERRORS, EXAMPLES, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write(facts: Facts) -> list[str]:
-    """Write every page that is not as it should be, remove those of examples that are gone, and return their paths."""
+    """Write every page that is not as it should be, remove those of what is gone, and return their paths."""
     pages = render(facts)
     changed = []
     for page, text in pages.items():
@@ -40,7 +40,7 @@ def problems(facts: Facts) -> list[str]:
         elif (there := path.read_text(encoding="utf-8")) != text:
             found.append(f"{page}: stale, line {_first_difference(there, text)}; python -m matrix pages writes it anew")
     found += [
-        f"{page}: its example is gone; python -m matrix pages removes it" for page in _left_over(facts.root, pages)
+        f"{page}: what it is about is gone; python -m matrix pages removes it" for page in _left_over(facts.root, pages)
     ]
     return found + links.dead(pages | _written_by_hand(facts.root, pages), facts.root) + statements.problems(facts)
 
@@ -53,7 +53,7 @@ def _first_difference(one: str, other: str) -> int:
 
 
 def _left_over(root: Path, pages: dict[str, str]) -> list[str]:
-    found = (f"{EXAMPLES}/{path.name}" for path in sorted((root / EXAMPLES).glob("*.md")))
+    found = (f"{folder}/{path.name}" for folder in (EXAMPLES, ERRORS) for path in sorted((root / folder).glob("*.md")))
     return [page for page in found if page not in pages]
 
 

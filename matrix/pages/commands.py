@@ -1,20 +1,18 @@
-"""The commands that only read: `pages`, `explain` and `advise`."""
+"""The commands `pages` and `advise`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix.catalogue import STACKS
+from matrix.catalogue import STACK_TITLES, STACKS
 from matrix.catalogue.pattern import pasted
 from matrix.errors import MatrixError
 from matrix.pages import check, choice, words
-from matrix.pages.explain import explain
 from matrix.pages.facts import load
 from matrix.pages.words import prose
+from matrix.records.outcomes import by_outcome
 from matrix.records.results import RESULTS
-from matrix.report.table import STACK_TITLES, by_outcome
 
 if TYPE_CHECKING:
     import argparse
@@ -38,15 +36,6 @@ def add_commands(subparsers: Any) -> None:
         action="store_true",
         help="write nothing; exit 1 if a page is stale, a link dead, or a statement not what results show",
     )
-    _add_results(add)
-
-    add = subparsers.add_parser(
-        "explain", help="say what causes an error message, and print a tested fix", allow_abbrev=False
-    )
-    add.set_defaults(command=_explain)
-    add.add_argument("message", nargs="*", help="the message; else a message or a traceback on standard input")
-    add.add_argument("--driver", metavar="NAME", help="the driver, if the message does not show it")
-    add.add_argument("--orm", choices=ORMS, help="the ORM, if the message does not show it")
     _add_results(add)
 
     add = subparsers.add_parser("advise", help="print the code that is tested for a stack", allow_abbrev=False)
@@ -80,20 +69,6 @@ def _pages(options: argparse.Namespace) -> int:
     changed = check.write(facts)
     print("\n".join(changed) or "every page is as it should be")
     return 0
-
-
-def _explain(options: argparse.Namespace) -> int:
-    text = " ".join(options.message)
-    if not text:
-        if sys.stdin.isatty():
-            print("paste a message or a traceback, then Ctrl-D", file=sys.stderr)
-        text = sys.stdin.read()
-    if not text.strip():
-        raise MatrixError('explain needs a message: python -m matrix explain "server has gone away"')
-    facts = load(options.results)
-    answer = explain(facts, text, _driver(facts, options.driver), _stack(options.orm))
-    print(answer.text)
-    return 0 if answer.symptom else 1
 
 
 def _advise(options: argparse.Namespace) -> int:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.catalogue import STACKS, Example
 from matrix.catalogue.pattern import driver_code, pattern
-from matrix.pages import choice, symptoms
-from matrix.pages.facts import by_example
+from matrix.pages import choice
 from matrix.pages.statements import Result, fill, test
 from matrix.records.facts import TRANSPORTS
 from matrix.records.lanes import drawing
-from matrix.records.outcomes import OUTCOMES, SIGNS
+from matrix.records.outcomes import OUTCOMES, SIGNS, by_outcome
 from matrix.report.show import named_version
-from matrix.report.table import by_outcome, cell, describe, marked
+from matrix.report.table import cell, describe, marked
 from matrix.report.timeline import plain
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from matrix.pages.facts import Facts
     from matrix.pages.prose import Advice, ArticleClaim, Finding, Launcher
-    from matrix.pages.symptoms import Symptom
     from matrix.records.claim import Source
     from matrix.records.observation import Observation
     from matrix.records.outcomes import Outcome
@@ -144,62 +142,6 @@ def article(facts: Facts) -> list[Tested]:
         groups = {outcome: describe(some, result.among) for outcome, some in by_outcome(result.among).items()}
         examples = sorted({seen.cell.example for seen in result.among})
         found.append(Tested(claim, fill(facts, claim.text, {"cells": result}), result, groups, examples))
-    return found
-
-
-class Message(NamedTuple):
-    """A text that exceptions had: as which classes, with which drivers, in which processes, in how many cells."""
-
-    text: str
-    kinds: list[str]
-    drivers: list[str]
-    who: list[str]
-    cells: int
-
-
-class Hazard(NamedTuple):
-    """An example that shows a symptom: in which cells, why, and what fixes it in all of them."""
-
-    example: Example
-    where: str
-    reasons: list[str]
-    remedies: list[str]
-
-
-class Cause(NamedTuple):
-    """A symptom with its messages, the hazards that produce it, and the remedies in which it is seen too."""
-
-    symptom: Symptom
-    messages: list[Message]
-    hazards: list[Hazard]
-    remedies: list[Hazard]
-
-
-def all_symptoms(facts: Facts) -> list[Cause]:
-    """Return every symptom with its messages and causes."""
-    found = []
-    for symptom in symptoms.collect(facts):
-        causes = [
-            Hazard(
-                example=facts.example(name),
-                where=describe(cells, facts.of(example=name)) or "everywhere",
-                reasons=list(facts.reasons_of(cells)),
-                remedies=remedies_everywhere(facts, name, cells),
-            )
-            for name, cells in by_example(symptom.cells.values()).items()
-        ]
-        messages = [
-            Message(
-                text=text,
-                kinds=sorted({sighting.step.error or "" for sighting in some}),
-                drivers=sorted({sighting.seen.cell.driver for sighting in some}),
-                who=sorted({sighting.step.who.partition(" ")[0] for sighting in some}, reverse=True),
-                cells=len({sighting.seen.id for sighting in some}),
-            )
-            for text, some in symptom.messages().items()
-        ]
-        hazards = [cause for cause in causes if cause.example.kind != "remedy"]
-        found.append(Cause(symptom, messages, hazards, [cause for cause in causes if cause not in hazards]))
     return found
 
 
@@ -343,11 +285,6 @@ def draw(facts: Facts, seen: Observation) -> str:
     run.
     """
     return plain(drawing(seen, facts.evidence(seen), holding=False), width=WIDTH, length=LENGTH)
-
-
-def symptoms_of(facts: Facts, name: str) -> list[Symptom]:
-    """Return the symptoms that an example shows."""
-    return [s for s in symptoms.collect(facts) if any(seen.cell.example == name for seen in s.cells.values())]
 
 
 def body(example: Example) -> str:

@@ -11,8 +11,8 @@ from matrix import catalogue
 from matrix.catalogue import claims
 from matrix.pages.prose import Prose, read_prose
 from matrix.records import results as files
+from matrix.records.outcomes import by_outcome
 from matrix.records.reading import ROOT
-from matrix.report.table import by_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from markdown_it import MarkdownIt
 
+from matrix.pages.words import slug
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -20,11 +22,6 @@ if TYPE_CHECKING:
 _markdown = MarkdownIt("commonmark").enable("table")
 _ID = re.compile(r"""<a\s+(?:id|name)=["']([^"']+)["']""")
 _HREF = re.compile(r"""<(?:a|img)\s[^>]*(?:href|src)=["']([^"']+)["']""")
-
-
-def slug(heading: str) -> str:
-    """Return the anchor that GitHub gives to a heading."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def relative(page: str, target: str) -> str:

@@ -18,6 +18,8 @@ from matrix.records.reading import ROOT, read_toml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from matrix.records.facts import DriverFacts
+
 CLUES = ROOT / "docs" / "prose" / "clues.toml"
 #: A text of up to so many lines and characters is looked at whole. Of a longer one the lines that may be about a
 #: database are, up to as many that differ in more than numbers.
@@ -173,23 +175,57 @@ def _any(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
-def read(pasted: str | bytes) -> Reading:
-    """Return what a text says."""
+def read(pasted: str | bytes, drivers: Mapping[str, DriverFacts] | None = None) -> Reading:
+    """Return what a text says. `drivers` are those that are run, by name: they are known by their module."""
+    drivers = drivers or {}
     lines = list(_lines(_text(pasted)))
     exceptions, frames = _exceptions(lines)
     modules = _modules(lines, frames)
-    driver, launcher = _table("driver").find(modules, lines), _table("launcher").find(modules, lines)
+    driver, launcher = _driver(modules, lines, drivers), _table("launcher").find(modules, lines)
     return Reading(
         exceptions=exceptions,
         driver=driver,
         orm=_table("orm").find(modules, lines),
         launcher=launcher,
-        protocol=_protocol(driver, modules, lines),
+        protocol=_protocol(driver, modules, lines, drivers),
         connecting=_opened(exceptions, frames, lines),
         forks=_clues().launcher[launcher.name].forks if launcher else None,
         lines=tuple(lines),
         frames=frames,
     )
+
+
+def known_driver(name: str, drivers: Mapping[str, DriverFacts]) -> str | None:
+    """Return the name of the driver, of those that are run, that goes by some name, module or distribution."""
+    plain = _plain(name)
+    for known, facts in drivers.items():
+        if plain in map(_plain, (known, facts.module, *facts.distributions)):
+            return known
+    modules = _clues().driver.get(name, _Named()).modules
+    return next((known for known, facts in drivers.items() if facts.module in modules), None)
+
+
+def known(kind: str, name: str) -> str | None:
+    """Return what the table calls a driver, an ORM or a launcher that goes by some name or module."""
+    plain = _plain(name)
+    for found, one in getattr(_clues(), kind).items():
+        if plain in map(_plain, (found, *one.modules)):
+            return str(found)
+    return None
+
+
+def forks_like(launcher: str) -> str | None:
+    """Return the launcher whose way of forking another one shares, None if the table does not say."""
+    return next((one.forks for name, one in _clues().launcher.items() if _plain(name) == _plain(launcher)), None)
+
+
+def protocol_of(driver: str) -> str | None:
+    """Return the protocol of a driver that the table knows."""
+    return _clues().driver.get(driver, _Named()).protocol
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]+", "-", name.lower())
 
 
 def nearest(driver: str, protocol: str | None, ran: Mapping[str, str]) -> str | None:
@@ -306,9 +342,23 @@ def _modules(lines: Iterable[Line], frames: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _protocol(driver: Clue | None, modules: Mapping[str, str], lines: Iterable[Line]) -> Clue | None:
+def _driver(modules: Mapping[str, str], lines: Iterable[Line], drivers: Mapping[str, DriverFacts]) -> Clue | None:
+    """Return the driver that modules name, else the one that messages make likely."""
+    found = _table("driver").find(modules, lines)
+    if found is None or not found.certain:
+        for name, facts in drivers.items():
+            if facts.module in modules:
+                return Clue(name, modules[facts.module], certain=True)
+    own = known_driver(found.name, drivers) if found else None
+    return Clue(own, found.by, found.certain) if found and own else found
+
+
+def _protocol(
+    driver: Clue | None, modules: Mapping[str, str], lines: Iterable[Line], drivers: Mapping[str, DriverFacts]
+) -> Clue | None:
     """Return the protocol of a driver that is certain, else what messages say, else the protocol of a likely one."""
-    spoken = _clues().driver[driver.name].protocol if driver else None
+    run = drivers.get(driver.name) if driver else None
+    spoken = run.protocol if run else protocol_of(driver.name) if driver else None
     if driver and spoken and driver.certain:
         return Clue(spoken, driver.by, certain=True)
     said = _table("protocol").find(modules, lines)

@@ -109,7 +109,8 @@ class ArticleClaim(Statement, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Symptom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Messages that match one of some patterns, or cells with one of some outcomes, under one name.
 
-    `also` says what else causes it, besides a fork; `reported` where people reported it.
+    `message` is the text that its causes are weighed by, if it is not the title; `reported` says where people reported
+    it.
     """
 
     id: Id
@@ -118,7 +119,7 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     outcomes: tuple[Outcome, ...] = ()
     reported: Links = {}
     meaning: str = ""
-    also: str = ""
+    message: str = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError if a pattern is no regular expression."""

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from matrix.catalogue import STACKS
+from matrix.catalogue import STACK_TITLES, STACKS
 from matrix.catalogue.pattern import pattern
 from matrix.errors import MatrixError
-from matrix.pages import content, tables
+from matrix.pages import content, errors, explain, tables, words
+from matrix.pages.facts import by_example
 from matrix.pages.links import relative
 from matrix.pages.statements import listed
+<<<<<<< HEAD
 from matrix.records.outcomes import OUTCOMES
 from matrix.report.table import MOVERS, STACK_TITLES, by_outcome, code, describe, marked, plain
+=======
+from matrix.records.outcomes import OUTCOMES, by_outcome
+from matrix.report.table import MOVERS, describe, marked
+>>>>>>> b931952 (Answer errors with verdict, checks and fix; a page for each message)
 
 if TYPE_CHECKING:
     from matrix.pages.facts import Facts
@@ -35,6 +41,7 @@ PAGES = {
 }
 README = "README.md"
 EXAMPLES = "docs/examples"
+ERRORS = "docs/errors"
 _FRAGMENT = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
@@ -75,13 +82,17 @@ def render(facts: Facts) -> dict[str, str]:
 
     Raises MatrixError if README.md is missing or lacks the place of a fragment.
     """
-    pages = {path: _page(facts, path, f"{name}.md.j2") for name, path in PAGES.items()}
+    pages = {path: _page(facts, path, f"{name}.md.j2") for name, path in PAGES.items() if name != "symptoms"}
     for driver in facts.drivers:
         path = address(facts, driver)
         pages[path] = _page(facts, path, "driver.md.j2", name=driver, driver=facts.drivers[driver])
     for name in facts.names():
         path = address(facts, name)
         pages[path] = _page(facts, path, "example.md.j2", name=name, example=facts.example(name))
+    known = errors.every_page(facts)
+    pages[PAGES["symptoms"]] = _page(facts, PAGES["symptoms"], "symptoms.md.j2", known=known)
+    for one in known:
+        pages[one.symptom.page] = _page(facts, one.symptom.page, "error.md.j2", one=one)
     pages[README] = _readme(facts)
     return dict(sorted(pages.items()))
 
@@ -135,7 +146,16 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # pages are Markdown; what comes from records goes through `plain` or `code`
     )
+<<<<<<< HEAD
     environment.filters |= {"code": code, "plain": plain, "cell": tables.escape, "listed": listed}
+=======
+    environment.filters |= {
+        "code": tables.code,
+        "cell": tables.escape,
+        "listed": listed,
+        "lower_first": words.lower_first,
+    }
+>>>>>>> b931952 (Answer errors with verdict, checks and fix; a page for each message)
     environment.globals |= {
         "stack_titles": STACK_TITLES,
         "stacks": STACKS,
@@ -143,9 +163,13 @@ def _environment() -> jinja2.Environment:
         "movers": MOVERS,
         "marked": marked,
         "describe": describe,
+        "by_example": by_example,
         "by_outcome": by_outcome,
         "pattern": pattern,
         "content": content,
+        "errors": errors,
+        "answer_lines": explain.verdict_lines,
+        "drivers_code": errors.drivers_code,
     }
     return environment
 

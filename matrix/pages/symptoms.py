@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from matrix.pages.links import slug
 from matrix.pages.prose import Symptom as Described
+from matrix.pages.words import slug
 
 if TYPE_CHECKING:
     from matrix.pages.facts import Facts
@@ -44,13 +44,23 @@ class Symptom:
 
     @property
     def id(self) -> str:
-        """Its anchor on the page of symptoms."""
+        """The name of its page."""
         return self.described.id
 
     @property
     def title(self) -> str:
         """What people would search for."""
         return self.described.title
+
+    @property
+    def message(self) -> str:
+        """What its causes are weighed by."""
+        return self.described.message or self.title
+
+    @property
+    def page(self) -> str:
+        """The path of its page from the repository's root."""
+        return f"docs/errors/{self.id}.md"
 
     @property
     def silent(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matrix.catalogue import STACK_TITLES
 from matrix.records.facts import TRANSPORTS
 from matrix.records.outcomes import GOOD
 from matrix.records.summary import is_race
-from matrix.report.table import STACK_TITLES, Grid, markdown_grid, markdown_table, marked, results
+from matrix.report.table import Grid, markdown_grid, markdown_table, marked, results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

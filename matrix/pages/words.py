@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,11 @@ def prose(text: str, indent: int = 0) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=lead + "  ", break_on_hyphens=False)
 
 
+def slug(heading: str) -> str:
+    """Return the anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
 def code(text: str) -> list[str]:
     """Return a program's lines, indented."""
     return [f"    {line}".rstrip() for line in text.splitlines()]
@@ -26,3 +32,8 @@ def code(text: str) -> list[str]:
 def pattern(found: Pattern) -> list[str]:
     """Return a pattern's lines, indented, below the names that the reader has to bring."""
     return [*([f"    # Yours: {', '.join(found.yours)}"] if found.yours else []), *code(found.code)]
+
+
+def lower_first(text: str) -> str:
+    """Return a text whose first letter is small, unless it begins a name in capitals."""
+    return text if text[1:2].isupper() or text.startswith("macOS") else text[:1].lower() + text[1:]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matrix.records.observation import Observation
+
 Outcome = Literal[
     "wrong row",
     "lost write",
@@ -63,3 +65,11 @@ _RANK: dict[Outcome, int] = {name: rank for rank, name in enumerate(OUTCOMES)}
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the worst of some outcomes."""
     return min(outcomes, key=_RANK.__getitem__)
+
+
+def by_outcome(cells: Iterable[Observation]) -> dict[Outcome, list[Observation]]:
+    """Return observations by outcome, from the worst down."""
+    groups: dict[Outcome, list[Observation]] = {}
+    for seen in cells:
+        groups.setdefault(seen.outcome, []).append(seen)
+    return {outcome: groups[outcome] for outcome in OUTCOMES if outcome in groups}

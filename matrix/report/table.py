@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matrix.catalogue import STACKS, stacks
+from matrix.catalogue import STACK_TITLES, STACKS
 from matrix.records.facts import TRANSPORTS
-from matrix.records.outcomes import OUTCOMES, SIGNS
+from matrix.records.outcomes import OUTCOMES, SIGNS, by_outcome
 from matrix.records.summary import is_race
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: A style of the terminal for each sign; the signs differ too, for readers who see no colours.
 COLOURS = {"‼": "bold red", "✖": "magenta", "✗": "yellow", "~": "cyan", "✓": "green", "-": "dim"}
-#: How pages name the stacks.
-STACK_TITLES = {name: stack.facts.title for name, stack in stacks().items()}
 #: Who has to change something, by what a reason says of it.
 MOVERS = {
     "you": "your application",
@@ -35,14 +33,6 @@ MOVERS = {
 }
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 _AXES = ("driver", "transport", "stack", "server", "example")
-
-
-def by_outcome(cells: Iterable[Observation]) -> dict[Outcome, list[Observation]]:
-    """Return observations by outcome, from the worst down."""
-    groups: dict[Outcome, list[Observation]] = {}
-    for seen in cells:
-        groups.setdefault(seen.outcome, []).append(seen)
-    return {outcome: groups[outcome] for outcome in OUTCOMES if outcome in groups}
 
 
 def describe(some: Sequence[Observation], among: Sequence[Observation], *, inner: bool = False) -> str:

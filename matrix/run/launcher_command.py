@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matrix.run.launcher_runner import LauncherSummary
 
 
-def add_command(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Add the command to the subparsers."""
     add = commands.add_parser(
         "launchers", help="run applications under real launchers, with each remedy as printed", allow_abbrev=False

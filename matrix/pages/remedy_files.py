@@ -1,0 +1,160 @@
+"""Chooses the code to paste against a fork, of what was run: for a stack, a driver and a launcher."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from matrix.catalogue import STACKS
+from matrix.catalogue.pattern import driver_code, pasted, pattern
+from matrix.pages import choice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from matrix.pages.facts import Facts
+    from matrix.pages.prose import Launcher
+    from matrix.records.observation import Observation
+
+#: How many hazards a remedy is chosen for, and how many cells are named for it.
+HAZARDS, CELLS = 3, 4
+
+
+class Fix(msgspec.Struct, frozen=True, kw_only=True):
+    """A remedy, its code, and the cells that show it at work.
+
+    `driver` is None for code that is the same for every driver. `files` are texts by the name of the file that they go
+    into; the name is empty if the program decides. `yours` are names that the code uses and the program has,
+    `by_driver` is what it needs besides from each driver.
+    """
+
+    remedy: str
+    title: str
+    stack: str
+    driver: str | None
+    launcher: str | None
+    quality: str
+    files: dict[str, str]
+    yours: tuple[str, ...]
+    by_driver: dict[str, str]
+    where: str
+    cost: tuple[str, ...]
+    source: str
+    cells: dict[str, str]
+
+
+def fixes(
+    facts: Facts,
+    hazards: Mapping[str, Iterable[Observation]],
+    stack: str | None,
+    driver: str | None,
+    launcher: str | None,
+) -> tuple[Fix, ...]:
+    """Return the best remedy of a stack, or the shortest of each if the stack is not known.
+
+    It is tested for these hazards; if none is, for those that happen under the launcher, or anywhere. Without a driver
+    its code is the same for all of them.
+    """
+    under = next((one for one in facts.prose.launchers if one.id == launcher), None)
+    anyway = list(under.hazards if under else facts.names("hazard"))
+    stacks = [stack] if stack else [name for name in STACKS if driver is None or name in facts.drivers[driver].stacks]
+    found = (
+        _best(facts, names, name, [driver] if driver else None, under, short=stack is None)
+        for name in stacks
+        for names in (list(hazards)[:HAZARDS], anyway)
+    )
+    by_stack: dict[str, Fix] = {}
+    for fix in filter(None, found):
+        by_stack.setdefault(fix.stack, fix)
+    return tuple(by_stack.values())
+
+
+def fixes_by_stack(facts: Facts, hazards: Mapping[str, Iterable[Observation]]) -> tuple[Fix, ...]:
+    """Return the best remedy of each stack in which hazards were seen, tested with all drivers with which they were.
+
+    What differs from driver to driver is in `by_driver`. Without hazards it is the best of every stack and driver.
+    """
+    drivers: dict[str, list[str]] = {}
+    for seen in (seen for cells in hazards.values() for seen in cells):
+        drivers.setdefault(seen.cell.stack, []).append(seen.cell.driver)
+    if not drivers:
+        drivers = {name: [n for n, one in facts.drivers.items() if name in one.stacks] for name in STACKS}
+    found = []
+    for stack in (name for name in STACKS if name in drivers):
+        with_all = [name for name in facts.drivers if name in drivers[stack]]
+        for names in (list(hazards)[:HAZARDS], facts.names("hazard")):
+            if fix := _best(facts, names, stack, with_all, None, short=False):
+                found.append(fix)
+                break
+    return tuple(found)
+
+
+def _best(
+    facts: Facts,
+    hazards: list[str],
+    stack: str,
+    drivers: list[str] | None,
+    launcher: Launcher | None,
+    *,
+    short: bool,
+) -> Fix | None:
+    """Return the best remedy: it keeps the parent's session, and is for most hazards or, if asked for, the shortest.
+
+    If the launcher is not known, those that fit few launchers come last.
+    """
+    counts: dict[str, int] = {}
+    for hazard in hazards:
+        for remedy in facts.remedies(hazard):
+            counts[remedy] = counts.get(remedy, 0) + 1
+    names = [name for name in counts if not (launcher and name in launcher.not_here)]
+    tested = [fix for name in names if (fix := _tested(facts, name, stack, drivers, launcher))]
+    prefer = list(launcher.prefer) if launcher else []
+    launchers = facts.prose.launchers
+
+    def rank(fix: Fix) -> tuple[bool, bool, int, int]:
+        few = not launcher and 2 * sum(fix.remedy not in one.not_here for one in launchers) <= len(launchers)
+        lines = sum(text.count("\n") for text in fix.files.values())
+        place = prefer.index(fix.remedy) if fix.remedy in prefer else len(prefer)
+        return fix.quality != "works", few, lines if short else -counts[fix.remedy], place
+
+    return min(tested, key=rank, default=None)
+
+
+def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None, launcher: Launcher | None) -> Fix | None:
+    """Return a remedy if it is tested with each of some drivers; without drivers, with all, and the same for all."""
+    example = facts.examples.get((stack, remedy))
+    if example is None:
+        return None
+    which = drivers or [name for name, one in facts.drivers.items() if one.runs(stack, example.needs)]
+    proofs = [choice.prove(facts, remedy, stack, name) for name in which]
+    if not proofs or not all(proof.quality for proof in proofs):
+        return None
+    worst = max(proofs, key=lambda proof: proof.quality == "new session")
+    path = facts.root / example.path
+    code = pasted(path, which[0], facts.root) if drivers and len(drivers) == 1 else pattern(path, facts.root)
+    if code.from_driver and not drivers:
+        return None
+    wiring = launcher.wiring.strip() if launcher and _fits(launcher.wiring, code.code) else ""
+    return Fix(
+        remedy=remedy,
+        title=example.title,
+        stack=stack,
+        driver=drivers[0] if drivers and len(drivers) == 1 else None,
+        launcher=launcher.id if launcher else None,
+        quality=worst.quality or "",
+        files={"": code.code} | ({"the launcher's hook": wiring} if wiring else {}),
+        yours=code.yours,
+        by_driver={name: driver_code(name, code.from_driver, facts.root) for name in which if code.from_driver},
+        where=launcher.where if launcher and wiring else "",
+        cost=tuple(choice.cost(facts, worst)[:3]),
+        source=str(example.path),
+        cells={seen.id: seen.outcome for seen in worst.cells[:CELLS]},
+    )
+
+
+def _fits(wiring: str, code: str) -> bool:
+    """Whether the functions that a launcher's hook calls are defined in the code, and there are any."""
+    called = set(re.findall(r"\b(discard\w*|install|dispose\w*|start_\w+)\b", wiring))
+    return bool(called) and all(f"def {name}(" in code for name in called)
