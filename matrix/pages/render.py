@@ -16,13 +16,8 @@ from matrix.pages import content, errors, explain, tables, words
 from matrix.pages.facts import by_example
 from matrix.pages.links import relative
 from matrix.pages.statements import listed
-<<<<<<< HEAD
-from matrix.records.outcomes import OUTCOMES
-from matrix.report.table import MOVERS, STACK_TITLES, by_outcome, code, describe, marked, plain
-=======
 from matrix.records.outcomes import OUTCOMES, by_outcome
-from matrix.report.table import MOVERS, describe, marked
->>>>>>> b931952 (Answer errors with verdict, checks and fix; a page for each message)
+from matrix.report.table import MOVERS, code, describe, marked, plain
 
 if TYPE_CHECKING:
     from matrix.pages.facts import Facts
@@ -146,16 +141,13 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # pages are Markdown; what comes from records goes through `plain` or `code`
     )
-<<<<<<< HEAD
-    environment.filters |= {"code": code, "plain": plain, "cell": tables.escape, "listed": listed}
-=======
     environment.filters |= {
-        "code": tables.code,
+        "code": code,
+        "plain": plain,
         "cell": tables.escape,
         "listed": listed,
         "lower_first": words.lower_first,
     }
->>>>>>> b931952 (Answer errors with verdict, checks and fix; a page for each message)
     environment.globals |= {
         "stack_titles": STACK_TITLES,
         "stacks": STACKS,
