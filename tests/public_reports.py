@@ -164,15 +164,15 @@ def score() -> dict[str, dict[str, int]]:
     advice that fits their ORM and database.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    for answer in answers():
+    for one in answers():
         for kind in READ:
-            if getattr(answer.report, kind) and getattr(answer.reading, kind):
-                counts[f"read {kind}", getattr(answer.report, kind)] += not any(answer.wrong())
-        for table, named in (("", answer.named), (" with flags", answer.named_with_flags)):
-            counts[f"first{table}", answer.cause] += named[:1] == (answer.cause,)
-            counts[f"named{table}", answer.cause] += answer.cause in named
-        for table, found in (("", answer.given), (" with flags", answer.given_with_flags)):
-            counts[f"answered{table}", answer.cause] += fits(answer.report, answer.cause, found)
+            if getattr(one.report, kind) and getattr(one.reading, kind):
+                counts[f"read {kind}", getattr(one.report, kind)] += not any(one.wrong())
+        for table, named in (("", one.named), (" with flags", one.named_with_flags)):
+            counts[f"first{table}", one.cause] += named[:1] == (one.cause,)
+            counts[f"named{table}", one.cause] += one.cause in named
+        for table, found in (("", one.given), (" with flags", one.given_with_flags)):
+            counts[f"answered{table}", one.cause] += fits(one.report, one.cause, found)
     tables: dict[str, dict[str, int]] = {}
     for (table, key), number in sorted(counts.items()):
         tables.setdefault(table, {})[key] = number
@@ -181,7 +181,7 @@ def score() -> dict[str, dict[str, int]]:
 
 def false_alarms(*, flags: bool) -> list[Report]:
     """Return the near misses that are called forks."""
-    near = (answer for answer in answers() if answer.cause != FORK)
+    near = (one for one in answers() if one.cause != FORK)
     return [one.report for one in near if (one.named_with_flags if flags else one.named)[:1] == (FORK,)]
 
 
@@ -197,14 +197,16 @@ def main() -> None:
             "# Written by `python -m tests.public_reports --update`: how many reports are answered right, by kind.\n\n"
         )
         write_text(SCORE, head + tomlkit.dumps(score()))
-    for answer in answers():
-        for problem in answer.wrong():
-            print(f"{answer.report.source}: {problem}")
-        for flags, found in (("", answer.given), (" with flags", answer.given_with_flags)):
-            if not fits(answer.report, answer.cause, found):
-                print(f"{answer.report.source}: not answered{flags}: {[one.id for one in found.causes]}, {found.notes}")
-        if answer.cause not in (answer.named[:1] or ("",)):
-            print(f"{answer.report.source}: {answer.cause}, and named were {', '.join(answer.named) or 'none'}")
+    for one in answers():
+        for problem in one.wrong():
+            print(f"{one.report.source}: {problem}")
+        for flags, found in (("", one.given), (" with flags", one.given_with_flags)):
+            if not fits(one.report, one.cause, found):
+                print(
+                    f"{one.report.source}: not answered{flags}: {[cause.id for cause in found.causes]}, {found.notes}"
+                )
+        if one.cause not in (one.named[:1] or ("",)):
+            print(f"{one.report.source}: {one.cause}, and named were {', '.join(one.named) or 'none'}")
     total = Counter({table: sum(counts.values()) for table, counts in score().items()})
     print(f"{len(answers())} reports: {dict(total)}")
     print(f"called a fork: {len(false_alarms(flags=False))}, with flags {len(false_alarms(flags=True))}")
