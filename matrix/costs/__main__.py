@@ -11,6 +11,9 @@ from matrix import catalogue
 from matrix.costs.measure import Measured, measure
 from matrix.costs.plan import ROUNDS, places
 from matrix.errors import MatrixError
+from matrix.pages import costs as figures
+from matrix.process.ending import InterruptedBySignal, interruptible
+from matrix.records.costs import Costs
 from matrix.records.results import RESULTS, check_writable
 from matrix.run.command import add_python, drivers_of, positive, pythons
 from matrix.run.environment import interpreter
@@ -38,13 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.set_defaults(driver=None)
     options = parser.parse_args(arguments)
     try:
-        return _costs(options)
+        with interruptible():
+            return _costs(options)
     except MatrixError as error:
         print(f"matrix.costs: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except InterruptedBySignal as signal:
         print("matrix.costs: interrupted; servers and programs are stopped, nothing was written", file=sys.stderr)
-        return 130
+        return signal.status
 
 
 def _costs(options: argparse.Namespace) -> int:
@@ -65,8 +69,16 @@ def _costs(options: argparse.Namespace) -> int:
 
 
 def _print(measured: Measured) -> None:
-    for cost in measured.new:
-        print(cost)
+    """Print the tables of what was measured now, and what could not be measured."""
+    new = Costs().updated(measured.machine, measured.new)
+    for title, table in figures.shown(new):
+        print("\n".join([title.replace("`", ""), "", *(f"  {line}" for line in figures.text_table(table)), ""]))
+    for key, why in measured.broken.items():
+        print(f"NOT MEASURED {key}: {why}")
+    for why in measured.unavailable:
+        print(f"NOT APPLICABLE: {why}")
+    if new.costs:
+        print(f"{len(new.costs)} ratios, medians and quartiles. {figures.noise(new)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -17,27 +18,29 @@ import psutil
 
 from matrix import catalogue
 from matrix.costs import samples
-from matrix.costs.plan import places, rounds
+from matrix.costs.plan import PROGRAMS_BY_QUESTION, places, rounds
 from matrix.errors import MatrixError
 from matrix.process.execute import execute
 from matrix.process.watchdog import Watchdog
 from matrix.records import costs as records
 from matrix.records.costs import Machine
-from matrix.run.cell import clean_environ, database_name, obstacle
+from matrix.run.cell import LEAVING, clean_environ, database_name, obstacle
 from matrix.run.channel import VARIABLE, StepChannel
 from matrix.run.environment import environment, normalised
 from matrix.run.identity import mismatch
 from matrix.run.options import cores
 from matrix.run.progress import Progress
 from matrix.run.workers import Groups
-from matrix.servers import Server, observer, running
+from matrix.servers import Server, names, observer, running
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from matrix.costs.plan import Program
     from matrix.process.execute import Execution
     from matrix.records.costs import Cost, Costs, Place
     from matrix.records.steps import Step
+    from matrix.records.wire import Connection
     from matrix.run.environment import Environment
     from matrix.servers import Unavailable
 
@@ -81,8 +84,8 @@ def measure(wanted: Sequence[Place], interpreters: Mapping[str, Path], wanted_ro
     broken: dict[str, str] = {}
     unavailable: dict[str, str] = {}
     busy: list[float] = []
-    names = list(dict.fromkeys(place.server for place in wanted))
-    with Watchdog() as watchdog, running(names, watchdog=watchdog) as servers:
+    needed = list(dict.fromkeys(place.server for place in wanted))
+    with Watchdog() as watchdog, running(needed, watchdog=watchdog) as servers:
         folder = Path(tempfile.mkdtemp(prefix=f"fc-{watchdog.token}-"))
         watchdog.watch_folder(folder)
         try:
@@ -96,7 +99,7 @@ def measure(wanted: Sequence[Place], interpreters: Mapping[str, Path], wanted_ro
                     busy.append(psutil.cpu_percent(IDLE) / 100)
                     try:
                         new += _measure(run, place, number)
-                    except (MatrixError, OSError) as error:
+                    except (MatrixError, OSError, psutil.Error) as error:
                         broken[place.id] = " ".join(str(error).split())
                         progress.say(f"not measured: {place.id}: {broken[place.id]}")
                     progress.end(place.id)
@@ -104,19 +107,14 @@ def measure(wanted: Sequence[Place], interpreters: Mapping[str, Path], wanted_ro
             shutil.rmtree(folder, ignore_errors=True)
             watchdog.release_folder(folder)
     machine = _machine(environments, servers, statistics.mean(busy) if busy else 0.0)
-    every = {place.id for place in places(catalogue_servers())}
+    every = {place.id for place in places(names())}
     written = records.write(output, machine, new, current=every) if new else records.read(output)
     return Measured(written, new, machine, broken, list(dict.fromkeys(unavailable.values())))
 
 
-def catalogue_servers() -> tuple[str, ...]:
-    """Return the names of all servers that costs may be known of."""
-    from matrix.servers import names  # noqa: PLC0415
-
-    return names()
-
-
 def _obstacle(run: _Run, place: Place) -> str | None:
+    if place.question == "memory" and not hasattr(psutil.Process().memory_full_info(), "pss"):
+        return "this system does not say how much of their memory processes share; Linux does"
     server = run.servers[place.server]
     return obstacle(place.transport, server) if isinstance(server, Server) else server.reason
 
@@ -125,6 +123,7 @@ def _measure(run: _Run, place: Place, number: int) -> list[Cost]:
     """Run a place's program in a database of its own, and return the costs that follow from what it measured."""
     server = run.servers[place.server]
     assert isinstance(server, Server)
+    program = PROGRAMS_BY_QUESTION[place.question]
     driver, stack = catalogue.drivers()[place.driver], catalogue.stacks()[place.stack]
     database = database_name(run.watchdog.token, number)
     environ = clean_environ(run.watchdog.environ())
@@ -132,18 +131,21 @@ def _measure(run: _Run, place: Place, number: int) -> list[Cost]:
     try:
         observing.create_database(database)
         memory = _Memory()
-        with StepChannel(run.folder / database, memory.look) as channel:
+        with (
+            _reached(run, program, server, place) as (reached, connections),
+            StepChannel(run.folder / database, memory.look) as channel,
+        ):
             execution = execute(
                 [
                     str(run.environments[place.driver].interpreter),
                     "-m",
-                    f"matrix.costs.programs.{place.question}",
+                    program.module,
                     str(rounds(place.question, run.rounds)),
                     place.stack,
                 ],
                 env={
                     **environ,
-                    "DATABASE_URL": driver.url(place.stack, place.transport, server, database),
+                    "DATABASE_URL": driver.url(place.stack, place.transport, reached, database),
                     VARIABLE: str(channel.path),
                 },
                 cwd=catalogue.ROOT,
@@ -155,12 +157,26 @@ def _measure(run: _Run, place: Place, number: int) -> list[Cost]:
         _check(execution, channel, place)
         if wrong := mismatch(channel.identities, driver, stack, server, run.environments[place.driver]):
             raise MatrixError(wrong)
+        if program.wire:
+            return samples.round_trips(place, connections)
         if memory.workers:
             return samples.memory(place, *memory.by_parent())
         return samples.costs(place, samples.read_samples(execution.output))
     finally:
         observing.drop_database(database)
         observing.close()
+
+
+@contextlib.contextmanager
+def _reached(run: _Run, program: Program, server: Server, place: Place) -> Iterator[tuple[Server, list[Connection]]]:
+    """Yield the server as a program reaches it, and a list that holds what went over the wire afterwards, if asked."""
+    if not program.wire:
+        yield server, []
+        return
+    from matrix.run.tap import Tap  # noqa: PLC0415 - everything else does without the wire
+
+    with Tap(run.folder) as tap, tap.on(server, place.transport, settle=LEAVING) as reached:
+        yield reached
 
 
 def _check(execution: Execution, channel: StepChannel, place: Place) -> None:

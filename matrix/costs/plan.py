@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 AT_FORK = "discarded_at_fork"
 #: The programs' folder; `stacks` in it has a module for each stack that can be measured.
 PROGRAMS = Path(__file__).parent / "programs"
+_PACKAGE = "matrix.costs.programs"
 #: How many rounds a program measures unless it takes more or fewer by its nature.
 ROUNDS = 60
 
@@ -26,23 +27,27 @@ ROUNDS = 60
 class Program:
     """How a question is answered.
 
-    `share` is the part of the rounds that suffices. `alone` programs measure drivers by themselves, and no ORM. Those
-    of a `remedy` are run where its example is.
+    `module` is what `python -m` runs. `share` is the part of the rounds that suffices. `alone` programs measure drivers
+    by themselves, and no ORM. Those of a `remedy` are run where its example is. Of some, the `wire` is looked at, and
+    not what they measure.
     """
 
+    module: str
     transports: tuple[Transport, ...]
     share: float = 1.0
     alone: bool = False
     remedy: str | None = None
+    wire: bool = False
 
 
 #: What differs by transport is measured over each, the rest over the first. Starting workers takes long.
 PROGRAMS_BY_QUESTION: dict[Question, Program] = {
-    "connect": Program(TRANSPORTS, alone=True),
-    "unit_of_work": Program(TRANSPORTS, share=0.5),
-    "fork": Program(TRANSPORTS[:1], remedy=AT_FORK),
-    "start": Program(TRANSPORTS[:1], share=0.12),
-    "memory": Program(TRANSPORTS[:1]),
+    "connect": Program(f"{_PACKAGE}.connect", TRANSPORTS, alone=True),
+    "round_trips": Program(f"{_PACKAGE}.connect", ("tcp", "tls"), share=0.1, alone=True, wire=True),
+    "unit_of_work": Program(f"{_PACKAGE}.unit_of_work", TRANSPORTS, share=0.5),
+    "fork": Program(f"{_PACKAGE}.fork", TRANSPORTS[:1], remedy=AT_FORK),
+    "start": Program(f"{_PACKAGE}.start", TRANSPORTS[:1], share=0.12),
+    "memory": Program(f"{_PACKAGE}.memory", TRANSPORTS[:1]),
 }
 assert tuple(PROGRAMS_BY_QUESTION) == QUESTIONS
 

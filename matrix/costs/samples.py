@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import statistics
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from matrix.errors import MatrixError
-from matrix.records.costs import Cost, ratio
+from matrix.records.costs import Cost, Ratio, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matrix.records.costs import Place
+    from matrix.records.wire import Connection, Event
 
 
 class Compared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +62,34 @@ def costs(place: Place, found: Samples) -> list[Cost]:
     except (KeyError, ValueError) as error:
         raise MatrixError(f"its figures make no ratios: {error}") from None
     return made
+
+
+def round_trips(place: Place, connections: Sequence[Connection]) -> list[Cost]:
+    """Return how many round trips a connect needs, from connections most of which were opened and closed again.
+
+    A round trip is something that the client sends and something that the server sends next. That of TCP's own
+    handshake, which no recording shows, is added.
+    """
+    if not connections:
+        raise MatrixError("opened no connection")
+    counts = [_round_trips(connection.events) for connection in connections]
+    number = 1.0 + statistics.mode(counts)
+    return [
+        Cost(
+            place=place.id,
+            what="connect",
+            title="connect",
+            base="query",
+            ratio=Ratio(number, number, number),
+            rounds=counts.count(statistics.mode(counts)),
+        )
+    ]
+
+
+def _round_trips(events: Sequence[Event]) -> int:
+    """Count the round trips of a connection until one side ends it."""
+    before = list(takewhile(lambda event: event.kind not in ("fin", "rst"), events))
+    return sum(one.sender == "client" and next_one.sender == "server" for one, next_one in pairwise(before))
 
 
 #: The names of what is measured of workers' memory, by the step after which it is looked at.

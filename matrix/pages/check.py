@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.files import write_text
-from matrix.pages import links, statements
+from matrix.pages import costs, links, statements
 from matrix.pages.render import ERRORS, EXAMPLES, render
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def problems(facts: Facts) -> list[str]:
     found += [
         f"{page}: what it is about is gone; python -m matrix pages removes it" for page in _left_over(facts.root, pages)
     ]
-    return found + links.dead(pages | _written_by_hand(facts.root, pages), facts.root) + statements.problems(facts)
+    found += links.dead(pages | _written_by_hand(facts.root, pages), facts.root)
+    return found + statements.problems(facts) + costs.problems(facts.costs, facts.cost_sentences, facts.names("remedy"))
 
 
 def _first_difference(one: str, other: str) -> int:

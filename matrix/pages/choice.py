@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from matrix.pages.costs import costs_of
 from matrix.records.outcomes import GOOD
 
 if TYPE_CHECKING:
@@ -127,4 +128,14 @@ def cost(facts: Facts, proof: Proof) -> list[str]:
         body = facts.examples[proof.cells[0].cell.stack, proof.remedy].body
         sentences = re.split(r"(?<=[.!?]) (?=[A-Z`])", " ".join(body.split()))
         found += [sentence for sentence in sentences if _COST.search(sentence)]
+        cell = proof.cells[0].cell
+        found += costs_of(
+            facts.costs,
+            facts.cost_sentences,
+            proof.remedy,
+            stack=cell.stack,
+            driver=cell.driver,
+            server=cell.server,
+            transport=cell.transport,
+        )
     return found

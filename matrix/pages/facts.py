@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from matrix import catalogue
 from matrix.catalogue import claims
+from matrix.pages.costs import read_sentences
 from matrix.pages.prose import Prose, read_prose
+from matrix.records import costs
 from matrix.records import results as files
 from matrix.records.outcomes import by_outcome
 from matrix.records.reading import ROOT
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matrix.catalogue import Example
+    from matrix.pages.costs import RemedyCost
     from matrix.records.claim import Claim, Reason
+    from matrix.records.costs import Costs
     from matrix.records.evidence import Evidence
     from matrix.records.facts import DriverFacts
     from matrix.records.observation import Coordinates, Observation
@@ -51,6 +55,16 @@ class Facts:
     def reasons(self) -> dict[str, Reason]:
         """Reasons by id."""
         return claims.reasons(self.root)
+
+    @functools.cached_property
+    def costs(self) -> Costs:
+        """What remedies cost, as far as it was measured."""
+        return costs.read(self.results)
+
+    @functools.cached_property
+    def cost_sentences(self) -> tuple[RemedyCost, ...]:
+        """What is said of remedies with these figures."""
+        return read_sentences(self.root)
 
     def updated(self, observations: Mapping[str, Observation]) -> Facts:
         """Return what is known once these observations are written."""

@@ -12,7 +12,7 @@ import jinja2
 from matrix.catalogue import STACK_TITLES, STACKS
 from matrix.catalogue.pattern import pattern
 from matrix.errors import MatrixError
-from matrix.pages import content, errors, explain, tables, words
+from matrix.pages import content, costs, errors, explain, tables, words
 from matrix.pages.facts import by_example
 from matrix.pages.links import relative
 from matrix.pages.statements import listed
@@ -33,6 +33,7 @@ PAGES = {
     "reasons": "docs/reasons.md",
     "glossary": "docs/glossary.md",
     "caveats": "docs/caveats.md",
+    "costs": "docs/costs.md",
 }
 README = "README.md"
 EXAMPLES = "docs/examples"
@@ -159,6 +160,7 @@ def _environment() -> jinja2.Environment:
         "by_outcome": by_outcome,
         "pattern": pattern,
         "content": content,
+        "figures": costs,
         "errors": errors,
         "answer_lines": explain.verdict_lines,
         "drivers_code": errors.drivers_code,

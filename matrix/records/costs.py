@@ -18,7 +18,7 @@ from matrix.records.facts import TRANSPORTS, Transport
 from matrix.records.reading import read_json, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 FORMAT = 1
@@ -28,8 +28,8 @@ NAME = "costs.json"
 WIDE = 1.0
 
 #: What is measured, and in which order pages show it.
-Question = Literal["connect", "unit_of_work", "fork", "start", "memory"]
-QUESTIONS: tuple[Question, ...] = ("connect", "unit_of_work", "fork", "start", "memory")
+Question = Literal["connect", "round_trips", "unit_of_work", "fork", "start", "memory"]
+QUESTIONS: tuple[Question, ...] = ("connect", "round_trips", "unit_of_work", "fork", "start", "memory")
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -60,7 +60,7 @@ class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
-    """What is measured and where. `what` names the thing that is measured: see `matrix/costs/programs`."""
+    """Which question is answered, and where."""
 
     question: Question
     stack: _Name
@@ -104,8 +104,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where and on what a run measured.
 
-    `busy` is the part of all cores' time, from 0 to 1, that other programs took while the run measured.
-    `versions` has those of servers by name, and of each driver's environment by the driver's name.
+    `busy` is the part of all cores' time, from 0 to 1, that other programs took between the measurements. `versions`
+    has those of servers by name, and of each driver's environment by the driver's name.
     """
 
     cpu: str
@@ -201,7 +201,7 @@ def read(folder: Path) -> Costs:
     return read_json(path, Costs, hint=_AGAIN)
 
 
-def write(folder: Path, machine: Machine, costs: Iterable[Cost], *, current: Iterable[str] | None = None) -> Costs:
+def write(folder: Path, machine: Machine, costs: Sequence[Cost], *, current: Iterable[str] | None = None) -> Costs:
     """Add what a run measured to the file in a folder of results, and return all that is in there then.
 
     `current` are the ids of the places that exist: others go, None keeps all. Raises MatrixError if the file cannot be
@@ -244,8 +244,3 @@ def _place(text: str) -> Place:
 def _order(cost: Cost) -> tuple[int, str, str, str, int]:
     at = cost.at
     return QUESTIONS.index(at.question), at.stack, at.driver, at.server, TRANSPORTS.index(at.transport)
-
-
-def versions_of(machine: Machine, names: Iterable[str]) -> Mapping[str, str]:
-    """Return some of the versions that a run used."""
-    return {name: machine.versions[name] for name in names if name in machine.versions}

@@ -1,0 +1,6 @@
+"""Fails by itself."""
+
+from drivers.helper import prepare
+
+prepare()
+raise SystemExit("out of order")

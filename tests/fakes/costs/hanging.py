@@ -1,0 +1,8 @@
+"""Hangs."""
+
+import time
+
+from drivers.helper import prepare
+
+prepare()
+time.sleep(60)

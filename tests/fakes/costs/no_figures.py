@@ -1,0 +1,6 @@
+"""Prints no figures."""
+
+from drivers.helper import prepare
+
+prepare()
+print("nothing")
