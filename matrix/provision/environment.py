@@ -1,7 +1,7 @@
 """The environments: each holds its pins and nothing else; `python -m matrix.provision.environment NAME...`.
 
 An environment is made in `.nox/environments/<name>` when it is first asked for, from the pins that `pins.py` names,
-with their hashes required. It is used again until its pins or its Python change, and then made anew.
+with their hashes required. `<driver>+<launcher>` is a driver's environment with a launcher in it. It is used again until its pins or its Python change, and then made anew.
 
 Prints one JSON object: the path of each environment's Python, by name. Progress, and what stands in for a driver that
 cannot be built, go to standard error. Exit status 2, and one line, where an environment cannot be made.
@@ -40,26 +40,31 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
     `interpreter` is the Python to make it from, a path or what uv takes for one, such as `3.13`.
     """
     known = pins.environments(root)
-    if name not in known:
+    base, plus, launcher = name.partition("+")
+    if base not in known or (plus and not (root / "launchers" / launcher / "launcher.toml").exists()):
         raise MatrixError(f"there is no environment {name!r}; there are {', '.join(known)}")
-    wanted = known[name]
+    wanted, added = known[base], pins.launchers(root).get(launcher)
+    if plus and added is None:
+        return environment(base, root, interpreter)  # this launcher requires nothing
     wanted.check()
+    if added:
+        added.check()
     folder = root / ".nox" / "environments" / name
     python = folder / "bin" / "python"
     with _locked(folder):
-        made_from = _digest(wanted, interpreter)
+        made_from = _digest(wanted, interpreter, added)
         note = _note(folder, made_from) if python.exists() and _imports(python, wanted) else None
-        if note and _build(name, python, root, interpreter)[0]:  # what was missing for the build is here now
-            note = None
+        if note and wanted.build and _build(base, python, root, interpreter)[0]:
+            note = None  # what was missing for the build is here now
         if note is None:
-            note = _make(folder, name, wanted, interpreter)
+            note = _make(folder, name, wanted, interpreter, added)
             (folder / STAMP).write_text(json.dumps({"from": made_from, "note": note}))
     if note:
         print(note, file=sys.stderr, flush=True)
     return python
 
 
-def _make(folder: Path, name: str, wanted: Pins, interpreter: str) -> str:
+def _make(folder: Path, name: str, wanted: Pins, interpreter: str, added: Pins | None) -> str:
     """Make an environment anew; return what there is to say about it, or nothing."""
     requirements = [pin.text for pin in wanted.read()]
     print(f"making the environment {name}", file=sys.stderr, flush=True)
@@ -69,16 +74,23 @@ def _make(folder: Path, name: str, wanted: Pins, interpreter: str) -> str:
     if wanted.build:
         own = wanted.names[0]
         requirements = [pin.text for pin in wanted.read() if pin.name != own]
-        wheel, note = _build(name, python, wanted.root, interpreter)
+        wheel, note = _build(name.partition("+")[0], python, wanted.root, interpreter)
         if wheel:
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
             requirements.append(f"{own} @ {wheel.as_uri()} --hash=sha256:{digest}")
         else:
             requirements += [pin.text for pin in wanted.build.prebuilt.check()]
+    _install(folder, name, requirements)
+    if added:
+        _install(folder, name, [pin.text for pin in added.read()])
+    return note
+
+
+def _install(folder: Path, name: str, requirements: list[str]) -> None:
     listing = folder / "requirements.txt"
     listing.write_text("\n".join(requirements) + "\n")
-    _uv(name, "pip", "install", "--quiet", "--require-hashes", "--python", str(python), "--requirement", str(listing))
-    return note
+    python = str(folder / "bin" / "python")
+    _uv(name, "pip", "install", "--quiet", "--require-hashes", "--python", python, "--requirement", str(listing))
 
 
 def _build(driver: str, python: Path, root: Path, interpreter: str) -> tuple[Path | None, str]:
@@ -101,9 +113,9 @@ def _imports(python: Path, wanted: Pins) -> bool:
     ).returncode
 
 
-def _digest(wanted: Pins, interpreter: str) -> str:
+def _digest(wanted: Pins, interpreter: str, added: Pins | None) -> str:
     """Return a digest of what an environment is made from."""
-    sources = [wanted, *([wanted.build.pins, wanted.build.prebuilt] if wanted.build else [])]
+    sources = [wanted, *([wanted.build.pins, wanted.build.prebuilt] if wanted.build else []), *([added] if added else [])]
     texts = [one.path.read_text(encoding="utf-8") for one in sources if one.path.exists()]
     return hashlib.sha256("\0".join([os.path.realpath(interpreter), *texts]).encode()).hexdigest()
 
@@ -135,7 +147,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def main(arguments: Iterable[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m matrix.provision.environment", description="Make environments.")
-    parser.add_argument("names", nargs="+", metavar="NAME", help="a dependency group, or a driver")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a dependency group, a driver, or <driver>+<launcher>")
     parser.add_argument("--interpreter", default=sys.executable, metavar="PYTHON", help="make them from this Python")
     options = parser.parse_args(None if arguments is None else list(arguments))
     try:

@@ -5,6 +5,9 @@ ORMs of the stacks that it serves, pinned in the driver's own folder: `requires`
 that of an ORM in the `stack.toml` of its stack. A driver that is built here has two files more, for what its build
 needs and for what stands in for it.
 
+A launcher is pinned in its own folder, with what the applications that run under it require; it is installed beside a
+driver, and its pins agree with those of every driver.
+
     python -m matrix.provision.pins                  check every file of pins against what it has to satisfy
     python -m matrix.provision.pins lock [--upgrade] write them; a file whose pins did not change is not touched
 
@@ -50,13 +53,20 @@ class Pin:
     line: int
     hashes: tuple[str, ...]
     text: str
+    marker: str = ""
+
+    @property
+    def constraint(self) -> str:
+        """The pin without its hashes, as a constraint on others."""
+        return f"{self.name}=={self.version}" + (f" ; {self.marker}" if self.marker else "")
 
 
 @dataclass(frozen=True)
 class Pins:
     """A file of pins, and the requirements that it has to satisfy, which are in the file `source`.
 
-    `build` is there if the driver that is required first has no wheel and is built here.
+    `build` is there if the driver that is required first has no wheel and is built here. `beside` are pins that may be
+    installed in the same environment, with which these have to agree.
     """
 
     path: Path
@@ -64,6 +74,7 @@ class Pins:
     requires: tuple[str, ...]
     root: Path
     build: Build | None = None
+    beside: tuple[Pins, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -100,7 +111,8 @@ class Pins:
         if not hashes:
             raise MatrixError(f"{where}: {requirement.name} has no hash: `nox -s lock` writes them")
         name = canonicalize_name(requirement.name)
-        return Pin(name, exact[1], number, tuple(sorted(one.strip() for one in hashes)), text)
+        digests = tuple(sorted(one.strip() for one in hashes))
+        return Pin(name, exact[1], number, digests, text, str(requirement.marker or ""))
 
     def check(self) -> list[Pin]:
         """Return the pins; raise MatrixError where they do not satisfy the requirements."""
@@ -116,6 +128,14 @@ class Pins:
                     raise MatrixError(
                         f"{self}, line {pin.line}: {pin.name} {pin.version} is outside the range in {source}"
                         f" ({wanted.specifier}): run `nox -s lock`"
+                    )
+        for other in self.beside:
+            versions = {(pin.name, pin.marker): pin.version for pin in other.read()}
+            for pin in pins:
+                if (version := versions.get((pin.name, pin.marker), pin.version)) != pin.version:
+                    raise MatrixError(
+                        f"{self}, line {pin.line}: {pin.name} {pin.version} is not what {other} pins ({version}):"
+                        " run `nox -s lock`"
                     )
         return pins
 
@@ -152,12 +172,42 @@ def environments(root: Path = ROOT) -> dict[str, Pins]:
     return found
 
 
+def launchers(root: Path = ROOT) -> dict[str, Pins]:
+    """Return the pins of each launcher that has any: of what it and the applications under it require."""
+    beside = tuple(one for one in environments(root).values() if one.source.name == "driver.toml")
+    found = {}
+    for path in sorted(root.glob("launchers/*/launcher.toml")):
+        facts = _with_like(path, root)
+        applications = [
+            _with_like(root / "launchers" / "applications" / name / "application.toml", root)
+            for name in facts.get("applications", ())
+        ]
+        requires = tuple(
+            dict.fromkeys(
+                requirement
+                for one in (facts, *applications)
+                if "requires" in one
+                for requirement in _requires(path, one, root)
+            )
+        )
+        if requires:
+            found[path.parent.name] = Pins(path.with_name("requirements.txt"), path, requires, root, beside=beside)
+    return found
+
+
+def _with_like(path: Path, root: Path) -> dict[str, Any]:
+    """Return the facts in a file, with those of the folder that it is `like` where it has none of its own."""
+    facts = _toml(path, root)
+    other = facts.get("like")
+    return (_toml(path.parent.with_name(str(other)) / path.name, root) if other else {}) | facts
+
+
 def files(root: Path = ROOT) -> list[Pins]:
-    """Return every file of pins that there has to be."""
+    """Return every file of pins that there has to be; those that agree with others come after them."""
     found = []
     for one in environments(root).values():
         found += [one, one.build.pins, one.build.prebuilt] if one.build else [one]
-    return found
+    return [*found, *launchers(root).values()]
 
 
 def _build(path: Path, facts: dict[str, Any], root: Path) -> Build | None:
@@ -247,7 +297,8 @@ def lock(root: Path = ROOT, *, upgrade: bool = False) -> list[Path]:
     for one in wanted:
         known = texts.get(one.path, "")
         seed = "" if upgrade else known + "".join(text for path, text in texts.items() if path != one.path)
-        text = HEADER.format(source=one.source.relative_to(root)) + _compile(one, seed, orms)
+        agreed = dict.fromkeys(pin.constraint for other in one.beside for pin in other.read())
+        text = HEADER.format(source=one.source.relative_to(root)) + _compile(one, seed, orms + "\n".join(agreed))
         if text != known:
             one.path.parent.mkdir(exist_ok=True)
             part = one.path.with_suffix(".part")

@@ -179,7 +179,8 @@ class _Running:
         self._serving = subject.launcher.facts.serving
         self._socket = folder / "s"
         self._env = {
-            **around.environ,
+            **{name: value for name, value in around.environ.items() if name != "XDG_RUNTIME_DIR"},
+            "HOME": str(folder),  # launchers keep sockets there
             **subject.application.facts.environ,
             "DATABASE_URL": subject.driver.url(
                 subject.stack.facts.name, subject.cell.transport, subject.server, database
