@@ -21,6 +21,7 @@ nox.options.sessions = ["tests", "matrix"]
 
 ROOT = Path(__file__).parent
 DRIVERS = sorted(path.parent.name for path in ROOT.glob("drivers/*/driver.toml"))
+LAUNCHERS = sorted(path.parent.name for path in ROOT.glob("launchers/*/launcher.toml"))
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 # The Python of all environments; nox keeps this variable from what its sessions run.
@@ -87,6 +88,28 @@ def matrix(session: nox.Session, driver: str) -> None:
         if summary.exists():
             summaries.append(str(summary))
             session.notify("table", posargs=[])
+
+
+@nox.session(default=False)
+@nox.parametrize("launcher", [nox.param(name, id=name) for name in LAUNCHERS])
+def launchers(session: nox.Session, launcher: str) -> None:
+    """Run applications under a launcher, without and with each remedy; after `--`, e.g. `--driver psycopg`."""
+    quick = {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}
+    beside = [] if quick else DRIVERS
+    pythons = environments(session, "harness", *[f"{driver}+{launcher}" for driver in beside])
+    if not pythons:
+        failures.append(launcher)
+        session.notify("table", posargs=[])
+        session.error(f"{launcher} cannot be run here; the line above says why")
+    command = [pythons[0], "-m", "matrix", "launchers", "--launcher", launcher]
+    command += [f"--python={driver}={python}" for driver, python in zip(beside, pythons[1:], strict=True)]
+    try:
+        session.run(*command, *session.posargs, log=not quick, **ENDING)
+    except nox.command.CommandFailed as error:
+        if error.return_code != 1:
+            failures.append(launcher)
+            session.notify("table", posargs=[])
+        raise
 
 
 @nox.session(default=False)

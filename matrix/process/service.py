@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from matrix.process.execute import adopt_orphans, end
+from matrix.process.execute import QUIET, STRETCH, adopt_orphans, end, is_at_work
 from matrix.process.watchdog import marking
 
 if TYPE_CHECKING:
@@ -104,9 +104,19 @@ class Service:
         return self.wait(lambda: not self.alive, patience)
 
     def wait(self, until: Callable[[], bool], patience: float) -> bool:
-        """Wait until something is so, at most `patience` seconds; return whether it is."""
-        limit = time.monotonic() + patience
-        while not (happened := until()) and time.monotonic() < limit:
+        """Wait until something is so; return whether it is.
+
+        That is at most `patience` seconds in which no process of the program's session wants to run, and `STRETCH`
+        times as long in all, because the processes of an overloaded host have to wait for their turn.
+        """
+        now = time.monotonic()
+        limit, last = now + patience, now + STRETCH * patience
+        while not (happened := until()):
+            now = time.monotonic()
+            if now > limit:
+                if now > last or not is_at_work(self.pid):
+                    break
+                limit = now + QUIET
             time.sleep(0.01)
         return happened
 
