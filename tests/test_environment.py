@@ -305,3 +305,44 @@ def test_an_index_is_trusted_if_this_system_trusts_it(
     else:
         assert done.returncode
         assert "certificate" in done.stderr
+
+
+# A launcher beside a driver.
+
+
+@pytest.fixture
+def launched(project: Path) -> Path:
+    """Return the folder of a launcher that an application with requirements of its own runs under."""
+    folder = project / "launchers" / "starter"
+    folder.mkdir(parents=True)
+    (folder / "launcher.toml").write_text('requires = ["some-launcher"]\n')
+    pin(
+        folder / "requirements.txt",
+        "some-launcher",
+        wheel_of(project / "index", "some-launcher", {"launcher.py": ""}),
+    )
+    return folder
+
+
+def test_a_launcher_is_installed_beside_a_driver_and_not_in_the_drivers_own_environment(
+    project: Path, launched: Path
+) -> None:
+    assert modules(environment.environment("some+starter", project)) == {"some", "launcher"}
+    assert modules(environment.environment("some", project)) == {"some"}
+
+
+def test_other_pins_of_a_launcher_make_it_anew(project: Path, launched: Path) -> None:
+    environment.environment("some+starter", project)
+    wheel = wheel_of(project / "index", "some-launcher", {"newer.py": ""})
+    pin(launched / "requirements.txt", "some-launcher", wheel)
+    assert modules(environment.environment("some+starter", project)) == {"some", "newer"}
+
+
+def test_a_launcher_that_requires_nothing_has_the_drivers_environment(project: Path, launched: Path) -> None:
+    (launched / "launcher.toml").write_text("")
+    assert environment.environment("some+starter", project) == environment.environment("some", project)
+
+
+def test_an_unknown_launcher_is_one_line(project: Path, launched: Path) -> None:
+    with pytest.raises(MatrixError, match=r"^there is no environment 'some\+startet'; "):
+        environment.environment("some+startet", project)

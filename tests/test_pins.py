@@ -37,7 +37,8 @@ def test_no_address_is_in_a_file_of_pins(one: pins.Pins) -> None:
 
 
 def test_no_file_of_pins_is_left_over() -> None:
-    found = {*pins.ROOT.glob("requirements/*"), *pins.ROOT.glob("drivers/*/requirements*.txt")}
+    patterns = ("requirements/*", "drivers/*/requirements*.txt", "launchers/*/requirements*.txt")
+    found = {path for pattern in patterns for path in pins.ROOT.glob(pattern)}
     assert found == {one.path for one in pins.files()}
 
 
@@ -244,3 +245,50 @@ def test_uv_trusts_the_systems_certificates_unless_the_user_says_otherwise(
     done: subprocess.CompletedProcess[str] = pins.uv()
     assert {name: value for name, _, value in (line.partition("=") for line in done.stdout.splitlines())
             if name.startswith("UV_")} == expected  # fmt: skip
+
+
+@pytest.fixture
+def launcher(project: Path, index: Path) -> Path:
+    """Return the pins, not written yet, of a launcher and of an application that runs under it."""
+    wheel_of(index, "some-launcher", {}, version="1.0", requires=["shared"])
+    wheel_of(index, "some-web", {}, version="1.0")
+    (project / "launchers" / "applications" / "site").mkdir(parents=True)
+    (project / "launchers" / "applications" / "site" / "application.toml").write_text('requires = ["some-web"]\n')
+    (project / "launchers" / "starter").mkdir()
+    facts = 'requires = ["some-launcher"]\napplications = ["site"]\n'
+    (project / "launchers" / "starter" / "launcher.toml").write_text(facts)
+    return project / "launchers" / "starter" / "requirements.txt"
+
+
+def test_a_launchers_pins_hold_what_its_applications_require_and_the_versions_of_the_drivers(
+    project: Path, index: Path, launcher: Path
+) -> None:
+    pins.lock(project)
+    wheel_of(index, "shared", {}, version="7.2")
+    launcher.unlink()
+    assert pins.lock(project) == [launcher]
+    assert versions(pins.launchers(project)["starter"]) == {"some-launcher": "1.0", "some-web": "1.0", "shared": "7.1"}
+    pins.lock(project, upgrade=True)
+    assert versions(pins.launchers(project)["starter"])["shared"] == "7.2"
+
+
+def test_a_launcher_like_another_has_its_requirements_and_one_without_any_has_no_pins(
+    project: Path, index: Path, launcher: Path
+) -> None:
+    for name, facts in {"quick": 'like = "starter"\n', "plain": ""}.items():
+        (project / "launchers" / name).mkdir()
+        (project / "launchers" / name / "launcher.toml").write_text(facts)
+    assert pins.launchers(project)["quick"].requires == pins.launchers(project)["starter"].requires
+    assert "plain" not in pins.launchers(project)
+
+
+def test_a_launchers_pin_that_differs_from_a_drivers_is_one_line(project: Path, index: Path, launcher: Path) -> None:
+    pins.lock(project)
+    launcher.write_text(launcher.read_text().replace("shared==7.1", "shared==7.0"))
+    with pytest.raises(MatrixError) as caught:
+        pins.launchers(project)["starter"].check()
+    assert re.fullmatch(
+        r"launchers/starter/requirements.txt, line \d+: shared 7.0 is not what drivers/some/requirements.txt pins"
+        r" \(7.1\): run `nox -s lock`",
+        str(caught.value),
+    )

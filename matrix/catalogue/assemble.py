@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from matrix.catalogue.launchers import applications, launchers
 from matrix.catalogue.remedies import Module, Remedy, module, names, remedies
 from matrix.errors import MatrixError
+from matrix.records.facts import DESCRIPTOR
 from matrix.records.reading import ROOT
 
 if TYPE_CHECKING:
@@ -47,13 +48,17 @@ class Advice:
 
 
 def offered(application: str, launcher: str, root: Path = ROOT) -> list[str]:
-    """Return the remedies that can be put in place for an application under a launcher, `none` first."""
+    """Return the remedies that can be put in place for an application under a launcher, `none` first.
+
+    What needs a pool is not offered to an application without one.
+    """
     one, other = applications(root)[application], launchers(root)[launcher]
     points = other.facts.points.keys() | one.facts.points.keys()
+    has = {*one.facts.needs, DESCRIPTOR}
     found = [NONE, *other.facts.instead, *one.facts.instead]
     for (stack, name), remedy in remedies(root).items():
-        if stack == one.facts.stack and points >= remedy.points.keys() and name not in found:
-            found.append(name)
+        if stack == one.facts.stack and points >= remedy.points.keys() and has.issuperset(remedy.needs):
+            found += [name] if name not in found else []
     return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from matrix.catalogue import drivers
 from matrix.catalogue.assemble import offered
 from matrix.catalogue.launchers import applications, launchers, works_with
+from matrix.catalogue.remedies import remedies
 from matrix.errors import MatrixError
 from matrix.files import write_text
 from matrix.records.claim import UNREVIEWED
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from matrix.catalogue import Driver
+    from matrix.catalogue.launchers import Application
     from matrix.records.launchers import LauncherObservation
 
 _HEADER = """\
@@ -43,10 +46,19 @@ def launcher_cells(root: Path = ROOT) -> tuple[LauncherCell, ...]:
         for application in map(applications(root).__getitem__, launcher.facts.applications)
         for remedy in offered(application.name, launcher.name, root)
         for driver in drivers(root).values()
-        if works_with(application, driver)
+        if works_with(application, driver) and _needs(application, remedy, root) <= _has(application, driver)
         for server in driver.facts.servers
         for transport in TRANSPORTS[:2]
     )
+
+
+def _needs(application: Application, remedy: str, root: Path) -> set[str]:
+    known = remedies(root).get((application.facts.stack, remedy))
+    return set(known.needs) if known else set()
+
+
+def _has(application: Application, driver: Driver) -> set[str]:
+    return driver.facts.capabilities(application.facts.stack)
 
 
 def launcher_claims(launcher: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[LauncherCell, LauncherClaim]:

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.catalogue import stacks
+from matrix.catalogue import examples, stacks
 from matrix.catalogue.pattern import extract
 from matrix.errors import MatrixError
 from matrix.records.launchers import POINTS, Point
@@ -34,13 +34,17 @@ _POINTS = re.compile(r"^Points:\n((?:[ ]+\w+: .+\n?)+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Remedy:
-    """A remedy of one stack: `points` holds the statements that run at each point, `path` the example's file."""
+    """A remedy of one stack: `points` holds the statements that run at each point, `path` the example's file.
+
+    `needs` are the capabilities that a driver must have for it.
+    """
 
     stack: str
     name: str
     title: str
     path: Path
     points: Mapping[Point, tuple[str, ...]]
+    needs: tuple[str, ...] = ()
 
     @property
     def names(self) -> set[str]:
@@ -58,7 +62,8 @@ def remedies(root: Path = ROOT) -> dict[tuple[str, str], Remedy]:
             if match := _POINTS.search(docstring):
                 title = " ".join(docstring.partition("\n\n")[0].split())
                 points = _points(match[1], path)
-                found[stack.facts.name, path.stem] = Remedy(stack.facts.name, path.stem, title, path, points)
+                key = stack.facts.name, path.stem
+                found[key] = Remedy(*key, title, path, points, examples(root)[key].needs)
     return found
 
 

@@ -1,7 +1,8 @@
 """The environments: each holds its pins and nothing else; `python -m matrix.provision.environment NAME...`.
 
 An environment is made in `.nox/environments/<name>` when it is first asked for, from the pins that `pins.py` names,
-with their hashes required. `<driver>+<launcher>` is a driver's environment with a launcher in it. It is used again until its pins or its Python change, and then made anew.
+with their hashes required. It is used again until its pins or its Python change, and then made anew.
+`<driver>+<launcher>` is a driver's environment with a launcher in it, or that of the driver if it requires nothing.
 
 Prints one JSON object: the path of each environment's Python, by name. Progress, and what stands in for a driver that
 cannot be built, go to standard error. Exit status 2, and one line, where an environment cannot be made.
@@ -115,7 +116,11 @@ def _imports(python: Path, wanted: Pins) -> bool:
 
 def _digest(wanted: Pins, interpreter: str, added: Pins | None) -> str:
     """Return a digest of what an environment is made from."""
-    sources = [wanted, *([wanted.build.pins, wanted.build.prebuilt] if wanted.build else []), *([added] if added else [])]
+    sources = [
+        wanted,
+        *([wanted.build.pins, wanted.build.prebuilt] if wanted.build else []),
+        *([added] if added else []),
+    ]
     texts = [one.path.read_text(encoding="utf-8") for one in sources if one.path.exists()]
     return hashlib.sha256("\0".join([os.path.realpath(interpreter), *texts]).encode()).hexdigest()
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Transport = Literal["tcp", "tls", "unix"]
 TRANSPORTS: tuple[Transport, ...] = ("tcp", "tls", "unix")
+#: The capability of a driver that tells its connection's descriptor.
+DESCRIPTOR = "descriptor"
 
 
 class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +101,7 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Return what examples of a stack may need and the driver has there; nothing where it is not run."""
         if stack not in self.stacks:
             return set()
-        return {*self.stacks[stack].capabilities, *([] if self.descriptor == "none" else ["descriptor"])}
+        return {*self.stacks[stack].capabilities, *([] if self.descriptor == "none" else [DESCRIPTOR])}
 
     def runs(self, stack: str, needs: Iterable[str]) -> bool:
         """Whether examples of a stack with some needs can be run with the driver."""
