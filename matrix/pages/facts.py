@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from matrix import catalogue
 from matrix.catalogue import claims
+from matrix.catalogue.launcher_claims import launcher_cells
 from matrix.pages.costs import read_sentences
 from matrix.pages.prose import Prose, read_prose
-from matrix.records import costs
+from matrix.records import costs, launcher_results
 from matrix.records import results as files
 from matrix.records.outcomes import by_outcome
 from matrix.records.reading import ROOT
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matrix.records.costs import Costs
     from matrix.records.evidence import Evidence
     from matrix.records.facts import DriverFacts
+    from matrix.records.launchers import LauncherObservation
     from matrix.records.observation import Coordinates, Observation
 
 
@@ -50,6 +52,13 @@ class Facts:
     def claimed(self) -> dict[str, Claim]:
         """Claims by cell id; raises MatrixError if a file of claims is malformed or waits for a reason."""
         return {cell.id: claim for name in self.drivers for cell, claim in claims.claims(name, self.root).items()}
+
+    @functools.cached_property
+    def launched(self) -> dict[str, LauncherObservation]:
+        """Observations of launcher cells by id, without those of cells that are gone or could not be run."""
+        read = launcher_results.read(self.results)
+        found = ((cell.id, read.get(cell.id)) for cell in launcher_cells(self.root))
+        return {key: seen for key, seen in found if seen and seen.applies}
 
     @functools.cached_property
     def reasons(self) -> dict[str, Reason]:
