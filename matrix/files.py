@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for another writer, which needs a fraction of one.
 PATIENCE = 30.0
+#: Bytes that the path of a Unix socket may have: on macOS; on Linux 107.
+SOCKET_PATH = 103
 
 
 def write_text(path: Path, text: str) -> None:
@@ -59,6 +61,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def folder_for_sockets(below: str) -> Path:
+    """Return the folder of temporary files, or /tmp if the path of a socket `below` it would have too many bytes."""
+    usual = Path(tempfile.gettempdir())
+    return usual if len(os.fsencode(usual.resolve() / below)) <= SOCKET_PATH else Path("/tmp")
 
 
 def remove_leftovers(path: Path) -> None:

@@ -61,6 +61,7 @@ def checkout(tmp_path: Path) -> Path:
         (["--driver", "psycopgg"], ["there is no driver 'psycopgg'", ", ".join(drivers())]),
         (["--only", "bare/closed_in_chld"], ["matches no cell", "did you mean closed_in_child?"]),
         (["--only", "*/*/*/mysql"], ["no server is called 'mysql'".capitalize(), "mariadb"]),
+        (["--repeat", "1000000000"], ["--repeat", "is not a whole number from 1 to 1000000"]),
         (["--repeat", "0"], ["--repeat", "'0' is not a whole number"]),
         (["--jobs", "two"], ["--jobs", "'two' is not a whole number"]),
         (["--deadline", "-1"], ["--deadline", "seconds from 0.05 to 3600"]),
@@ -103,6 +104,46 @@ def test_a_malformed_claim_is_one_line_before_anything_runs(checkout: Path) -> N
     one_line(matrix("run", "--only", CELL, cwd=checkout), "drivers/psycopg/expected.toml, line 1")
     path.write_text('"bare/closed_in_child/postgresql" = {outcome = "works", reason = "no-such-reason"}\n')
     one_line(matrix("run", "--only", CELL, cwd=checkout), "line 1", "unknown reason 'no-such-reason'")
+
+
+def test_paths_of_sockets_are_counted_in_bytes(tmp_path: Path) -> None:
+    """The folder of temporary files has 38 characters, and with 98 bytes is too long for a socket."""
+    folder = Path("/tmp") / (f"{os.getpid() % 1000:03}" + "\N{SNOWMAN}" * 30)
+    assert (len(str(folder)), len(os.fsencode(folder))) == (38, 98)
+    folder.mkdir()
+    try:
+        cell = "bare/untouched_in_child/psycopg/postgresql/unix"
+        done = matrix("run", "--only", cell, "--output", str(tmp_path), TMPDIR=str(folder))
+    finally:
+        folder.rmdir()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert results.read(tmp_path / "psycopg.json")[cell].outcome == "works"
+
+
+def test_a_terminal_without_the_signs_of_tables_shows_the_words(tmp_path: Path) -> None:
+    done = matrix("run", "--only", CELL, "--output", str(tmp_path), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "? parent error" in done.stdout
+    shown = matrix("show", CELL, "--results", str(tmp_path), "--format", "json", PYTHONIOENCODING="ascii")
+    assert msgspec.convert(json.loads(shown.stdout)["cell"], Observation).outcome == "parent error"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
+def test_a_machine_that_allows_no_more_threads_or_memory_is_one_line(tmp_path: Path) -> None:
+    limited = [
+        "sh",
+        "-c",
+        'ulimit -v 400000; exec "$@"',
+        "sh",
+        sys.executable,
+        "-m",
+        "matrix",
+        "run",
+        "--driver",
+        "psycopg",
+    ]
+    limited += ["--only", "bare/*/*/*/tcp", "--jobs", "60", "--output", str(tmp_path)]
+    one_line(subprocess.run(limited, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False), "--jobs 1")
 
 
 def test_the_list_needs_no_server_and_no_driver() -> None:

@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from matrix import servers
+from matrix import files, servers
 from matrix.errors import MatrixError, MissingError
 from matrix.process import watchdog
 from matrix.provision import apt, cache, pip
@@ -284,7 +284,7 @@ def test_a_cache_that_cannot_be_used_costs_the_machines_servers_nothing(
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "file"))
-    monkeypatch.setattr(private, "SOCKET_PATH", 500)
+    monkeypatch.setattr(files, "SOCKET_PATH", 500)
     monkeypatch.setattr(cache, "open_to_all", lambda path: True)
     with pytest.raises(MatrixError, match="set TMPDIR") as caught, servers.running(DEFAULT):
         pass

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from matrix import catalogue
 from matrix.catalogue.claims import claims, update
 from matrix.errors import MatrixError
+from matrix.files import folder_for_sockets
 from matrix.pages.facts import load, shown_cells
 from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, possible
@@ -195,9 +196,12 @@ def _run_cells(
 
 @contextlib.contextmanager
 def private_folder(watchdog: Watchdog) -> Iterator[Path]:
-    """Create a private folder for pipes and Unix sockets, whose paths have to be short."""
-    place = None if len(tempfile.gettempdir()) < 40 else "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix=f"fc-{watchdog.token}-", dir=place))
+    """Create a private folder for pipes and Unix sockets; 40 bytes of a socket's path may come after it."""
+    prefix = f"fc-{watchdog.token}-"
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=folder_for_sockets(f"{prefix}12345678/{40 * 'x'}")))
+    except OSError as error:
+        raise MatrixError(f"no folder for pipes can be made: {error}; set TMPDIR to another place") from error
     watchdog.watch_folder(folder)
     try:
         yield folder

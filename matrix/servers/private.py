@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.errors import MatrixError, MissingError
+from matrix.files import folder_for_sockets
 from matrix.provision import cache
 from matrix.servers import certificates, fetch, own, process
 from matrix.servers.model import USER, Binaries, Place, Server, StartError, Unavailable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 CHOICE = "MATRIX_SERVERS"
 CHOICES = ("machine", "fetched")
-SOCKET_PATH = 103  # bytes the path of a socket may have: on macOS; on Linux 107
 # Creating a database creates hundreds of files: 7 ms in memory, up to 150 ms on a disk.
 MEMORY = Path("/dev/shm")
 MEMORY_WANTED = 1 << 30
@@ -45,9 +44,8 @@ def folders(names: Sequence[str], watchdog: Watchdog, report: Callable[[str], No
     """Create the run's folders, which no other user can read, and remove them in the end."""
     owner = process.unprivileged()
     name = f"fc-{watchdog.token}"
-    temporary = Path(tempfile.gettempdir())
-    path = temporary / name / max(names, key=len) / "s" / ".s.PGSQL.65535"
-    if len(os.fsencode(path)) > SOCKET_PATH or (owner and not cache.open_to_all(temporary)):
+    temporary = folder_for_sockets(f"{name}/{max(names, key=len)}/s/.s.PGSQL.65535")
+    if owner and not cache.open_to_all(temporary):
         temporary = Path("/tmp")
     folder = temporary / name
     data = (MEMORY if _free(MEMORY) >= MEMORY_WANTED and os.access(MEMORY, os.W_OK) else folder) / name
