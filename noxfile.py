@@ -139,9 +139,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format."""
-    run(session, "lint", "-m", "ruff", "check")
-    run(session, "lint", "-m", "ruff", "format", "--check")
+    """Check style, format, and the workflow's security."""
+    (python,) = environments(session, "lint") or sys.exit(2)
+    session.run(python, "-m", "ruff", "check")
+    session.run(python, "-m", "ruff", "format", "--check")
+    session.run(str(Path(python).with_name("zizmor")), "--offline", "--quiet", "--persona=auditor", ".github")
 
 
 @nox.session

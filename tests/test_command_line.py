@@ -130,19 +130,8 @@ def test_a_terminal_without_the_signs_of_tables_shows_the_words(tmp_path: Path) 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
 def test_a_machine_that_allows_no_more_threads_or_memory_is_one_line(tmp_path: Path) -> None:
-    limited = [
-        "sh",
-        "-c",
-        'ulimit -v 400000; exec "$@"',
-        "sh",
-        sys.executable,
-        "-m",
-        "matrix",
-        "run",
-        "--driver",
-        "psycopg",
-    ]
-    limited += ["--only", "bare/*/*/*/tcp", "--jobs", "60", "--output", str(tmp_path)]
+    limited = ["sh", "-c", 'ulimit -v 400000; exec "$@"', "sh", sys.executable, "-m", "matrix", "run"]
+    limited += ["--driver", "psycopg", "--only", "bare/*/*/*/tcp", "--jobs", "60", "--output", str(tmp_path)]
     one_line(subprocess.run(limited, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False), "--jobs 1")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import gc
+import hashlib
 import json
 import os
 import pwd
@@ -918,6 +920,40 @@ def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pyte
         apt.server("mariadb-server-core", "usr/sbin/mariadbd", quiet, watching)
     assert "\n" not in str(caught.value)
     assert not [path for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock")]
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt here")
+def test_packages_that_nobody_signed_are_refused_even_if_the_machine_accepts_them(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, etc, package = (open_folder / name for name in ("archive", "etc", "package"))
+    (etc / "apt.conf.d").mkdir(parents=True)
+    (etc / "apt.conf").write_text('Acquire::AllowInsecureRepositories "1";\nAPT::Get::AllowUnauthenticated "1";\n')
+    control = (
+        f"Package: forged\nVersion: 1\nArchitecture: {architecture()}\nMaintainer: x <x@example.org>\nDescription: x\n"
+    )
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "DEBIAN" / "control").write_text(control)
+    (package / "usr" / "bin").mkdir(parents=True)
+    (package / "usr" / "bin" / "forged").touch(mode=0o755)
+    archive.mkdir()
+    deb = archive / "forged.deb"
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", package, deb], check=True, capture_output=True)
+    digest = hashlib.sha256(deb.read_bytes()).hexdigest()
+    (archive / "Packages").write_text(
+        f"{control}Filename: ./forged.deb\nSize: {deb.stat().st_size}\nSHA256: {digest}\n"
+    )
+    monkeypatch.setattr(apt, "distribution_sources", lambda **_: [(".list", f"deb file:{archive} ./\n")])
+    monkeypatch.setattr(apt._Apt, "_configure", functools.partialmethod(apt._Apt._configure, etc))
+    (open_folder / "into").mkdir()
+    with watchdog.Watchdog() as watching, pytest.raises(MissingError, match=r"cannot be reached: .*(signed|Release)"):
+        apt.unpack("forged", "forged", "usr/bin/forged", open_folder / "into", quiet, watching)
+    assert not list((open_folder / "into").iterdir())
+
+
+def architecture() -> str:
+    done = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def test_a_download_that_is_not_what_was_pinned_is_refused(tmp_path: Path) -> None:

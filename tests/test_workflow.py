@@ -18,7 +18,8 @@ from tests.reports import few, write_results
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads the workflow; pip install pyyaml")
 
-WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "matrix.yml").read_text("utf-8"))
+TEXT = (ROOT / ".github" / "workflows" / "matrix.yml").read_text("utf-8")
+WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 STEPS: list[dict[str, Any]] = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 COMMANDS: list[str] = [step["run"] for step in STEPS if "run" in step]
 
@@ -40,9 +41,10 @@ def test_it_may_only_read() -> None:
     assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(WORKFLOW["jobs"])
 
 
-def test_actions_are_pinned_to_a_major_version_and_jobs_end() -> None:
-    uses = [step["uses"] for step in STEPS if "uses" in step]
-    assert [name for name in uses if not re.fullmatch(r"actions/[\w-]+@v\d+", name)] == []
+def test_actions_are_pinned_to_a_commit_with_its_version_and_jobs_end() -> None:
+    uses = [line for line in TEXT.splitlines() if "uses:" in line]
+    assert len(uses) == len([step for step in STEPS if "uses" in step])
+    assert [line for line in uses if not re.search(r"uses: actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)] == []
     assert all(0 < job["timeout-minutes"] <= 30 for job in WORKFLOW["jobs"].values())
 
 
