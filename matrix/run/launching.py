@@ -359,21 +359,24 @@ class _Watch:
 
     def __init__(self, running: _Running, progress: Callable[[], object]) -> None:
         self._running, self._progress = running, progress
-        self._seen = progress()
-        self._until = time.monotonic() + running.deadline
-        self._last_moment = time.monotonic() + STRETCH * running.deadline
+        self._note(progress())
 
     def is_over(self) -> bool:
         """Whether nothing happened for a whole deadline, and no process is at work."""
-        now = time.monotonic()
         if (seen := self._progress()) != self._seen:
-            self._seen, self._until = seen, now + self._running.deadline
+            self._note(seen)
+        now = time.monotonic()
         if now < self._until:
             return False
         if now < self._last_moment and is_at_work(self._running.service.pid):
             self._until = now + QUIET
             return False
         return True
+
+    def _note(self, seen: object) -> None:
+        self._seen = seen
+        self._until = time.monotonic() + self._running.deadline
+        self._last_moment = time.monotonic() + STRETCH * self._running.deadline
 
 
 class _Sockets:
