@@ -32,7 +32,7 @@ os.environ["MATRIX_PARENT"] = str(os.getpid())
 # A run that Ctrl-C ends drops its databases and stops its servers: seconds after which nox sends SIGTERM, and SIGKILL.
 ENDING = {"interrupt_timeout": 10.0, "terminate_timeout": 60.0}
 
-# Each cell imports an ORM anew, from bytecode whatever the shell says.
+# Each cell imports an ORM again, from bytecode whatever the shell says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What this call of nox ran, and the drivers that it could not run: the table at the end is over all of them.

@@ -12,7 +12,7 @@ import gc
 import multiprocessing
 import threading
 
-from django_examples.helper import hold_answers, look_up, prepare, release_answer, step, wait_for, wait_until_asked
+from django_examples.helper import hold_replies, look_up, prepare, release_reply, step, wait_for, wait_until_held
 
 # The pattern.
 
@@ -47,11 +47,11 @@ def child():
 
 def main():
     prepare()
-    holder = hold_answers()
+    holder = hold_replies()
     thread = start_thread(report)
-    wait_until_asked(holder)
+    wait_until_held(holder)
     wait_for(start_worker(child))
-    release_answer(holder)
+    release_reply(holder)
     thread.join()
 
 

@@ -17,7 +17,7 @@ from example_support import replies, transcript
 from example_support.driver import connection as driver
 from example_support.driver import protocol
 from example_support.identity import report_identity
-from example_support.replies import release_answer, wait_until_asked
+from example_support.replies import release_reply, wait_until_held
 from example_support.transcript import step, wait_for
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{__package__}.settings")
@@ -29,16 +29,16 @@ __all__ = [
     "ServerSession",
     "check_out",
     "descriptor",
-    "hold_answers",
+    "hold_replies",
     "insert",
     "look_up",
     "prepare",
     "read",
-    "release_answer",
+    "release_reply",
     "show_transaction",
     "step",
     "wait_for",
-    "wait_until_asked",
+    "wait_until_held",
 ]
 
 ORDERS = 499
@@ -87,9 +87,9 @@ def _order(order: Any) -> tuple[Any, Any] | None:
     return None if order is None else (order.id, order.session)
 
 
-def hold_answers() -> replies.Holder:
+def hold_replies() -> replies.Holder:
     """Have the server hold back its replies to `held` queries, and return what releases them."""
-    return replies.hold_answers(lambda: _query(connections.create_connection(DEFAULT_DB_ALIAS)))
+    return replies.hold_replies(lambda: _query(connections.create_connection(DEFAULT_DB_ALIAS)))
 
 
 def insert(number: int) -> None:

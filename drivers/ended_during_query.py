@@ -1,11 +1,11 @@
 """A worker ends while its query on the inherited connection is in flight, and the parent commits.
 
 Hazard. A time limit ends the worker between query and reply, and the reply stays in the socket. The parent's `COMMIT`
-gets it, as replies do not say which query they answer. psycopg and mysqlclient take a row for a confirmation. With TLS
-the commit that they confirm never happens: the worker's query used up a record number, so the server refuses what the
-parent sends after that, and order 1001 is lost. No error says so. psycopg2 raises "error with status PGRES_TUPLES_OK
-and no message from the libpq" and PyMySQL error 2014, "Command Out of Sync"; without TLS order 1001 is committed all
-the same. From then on each query on the connection gets the reply to the one before.
+reads that reply, because replies carry no request id. psycopg and mysqlclient accept the row as a confirmation. With
+TLS the commit that they confirm never happens: the worker's query used a TLS sequence number, so the server rejects
+what the parent sends after it, and order 1001 is lost without an error. psycopg2 raises "error with status
+PGRES_TUPLES_OK and no message from the libpq" and PyMySQL raises error 2014, "Command Out of Sync"; without TLS order
+1001 is still committed. From then on each query on the connection gets the reply to the previous one.
 
 Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
@@ -16,14 +16,14 @@ import threading
 
 from drivers.helper import (
     connect,
-    hold_answers,
+    hold_replies,
     insert,
     look_up,
     prepare,
-    release_answer,
+    release_reply,
     step,
     wait_for,
-    wait_until_asked,
+    wait_until_held,
 )
 
 # The pattern.
@@ -58,13 +58,13 @@ def main():
     prepare()
     connection = connect(autocommit=False)
     insert(connection, 1001)
-    holder = hold_answers()
+    holder = hold_replies()
     time_is_up = multiprocessing.get_context("fork").Event()
     worker = start_worker(child, connection, time_is_up)
-    wait_until_asked(holder)
+    wait_until_held(holder)
     time_is_up.set()
     wait_for(worker)
-    release_answer(holder)
+    release_reply(holder)
     step("commit", connection.commit)
 
 

@@ -15,12 +15,12 @@ import threading
 
 from drivers.helper import (
     connect,
-    hold_answers,
+    hold_replies,
     look_up,
     prepare,
-    release_answer,
+    release_reply,
     wait_for,
-    wait_until_asked,
+    wait_until_held,
     wait_until_reading,
 )
 
@@ -56,14 +56,14 @@ def main():
     prepare()
     connection = connect()
     look_up(connection, 1)
-    holder = hold_answers()
+    holder = hold_replies()
     thread = start_thread(report, connection)
-    wait_until_asked(holder)
+    wait_until_held(holder)
     wait_until_reading(thread)
     worker = start_worker(child, connection)
     # It raises at once, or waits forever: after a second the parent stops waiting for it.
     worker.join(1)
-    release_answer(holder)
+    release_reply(holder)
     thread.join()
     look_up(connection, 3)
     wait_for(worker)

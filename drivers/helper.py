@@ -17,7 +17,7 @@ from example_support import replies, transcript
 from example_support.driver import connection as driver
 from example_support.driver import protocol, url, use
 from example_support.identity import report_identity
-from example_support.replies import release_answer, wait_until_asked
+from example_support.replies import release_reply, wait_until_held
 from example_support.transcript import step, wait_for
 
 __all__ = [
@@ -25,18 +25,18 @@ __all__ = [
     "check_out",
     "connect",
     "descriptor",
-    "hold_answers",
+    "hold_replies",
     "insert",
     "look_up",
     "ping",
     "prepare",
     "read",
-    "release_answer",
+    "release_reply",
     "server_side_cursor",
     "show_transaction",
     "step",
     "wait_for",
-    "wait_until_asked",
+    "wait_until_held",
     "wait_until_reading",
 ]
 
@@ -89,9 +89,9 @@ def _order(row: Any) -> Any:
     return row[:2] if row is not None and len(row) == 3 else row
 
 
-def hold_answers() -> replies.Holder:
+def hold_replies() -> replies.Holder:
     """Have the server hold back its replies to `held` queries, and return what releases them."""
-    return replies.hold_answers(lambda: _query(driver.connect(url, autocommit=True)))
+    return replies.hold_replies(lambda: _query(driver.connect(url, autocommit=True)))
 
 
 def wait_until_reading(thread: threading.Thread) -> None:

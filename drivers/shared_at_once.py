@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import signal
 
-from drivers.helper import connect, hold_answers, look_up, prepare, release_answer, wait_for, wait_until_asked
+from drivers.helper import connect, hold_replies, look_up, prepare, release_reply, wait_for, wait_until_held
 
 # The pattern.
 
@@ -41,23 +41,23 @@ def main():
     prepare()
     connection = connect()
     look_up(connection, 1)
-    holder = hold_answers()
+    holder = hold_replies()
     suspended = start_worker(suspended_child, connection)
-    wait_until_asked(holder)
+    wait_until_held(holder)
     # The kernel may suspend a process at any moment. Here it does so between query and reply, for a long time.
     os.kill(suspended.pid, signal.SIGSTOP)
     os.waitpid(suspended.pid, os.WUNTRACED)  # kill() does not wait for that
-    release_answer(holder)
+    release_reply(holder)
     look_up(connection, 2, held=True)
-    release_answer(holder)
+    release_reply(holder)
     wait_for(start_worker(child, connection, 201))
-    release_answer(holder)
+    release_reply(holder)
     look_up(connection, 3, held=True)
-    release_answer(holder)
+    release_reply(holder)
     wait_for(start_worker(child, connection, 301))
-    release_answer(holder)
+    release_reply(holder)
     look_up(connection, 4, held=True)
-    release_answer(holder)
+    release_reply(holder)
     os.kill(suspended.pid, signal.SIGCONT)
     wait_for(suspended)
 

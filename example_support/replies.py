@@ -24,12 +24,12 @@ class Holder:
         return held, others
 
 
-def hold_answers(connect: Callable[[], Callable[[str], Any]]) -> Holder:
+def hold_replies(connect: Callable[[], Callable[[str], Any]]) -> Holder:
     """Have the server hold back its replies to `held` queries, on a connection that `connect` opens."""
     return step("hold answers", lambda: Holder(connect()))
 
 
-def wait_until_asked(holder: Holder) -> None:
+def wait_until_held(holder: Holder) -> None:
     """Wait until the reply to a query is held."""
 
     def watch() -> None:
@@ -39,7 +39,7 @@ def wait_until_asked(holder: Holder) -> None:
     step("watch", watch)
 
 
-def release_answer(holder: Holder) -> None:
+def release_reply(holder: Holder) -> None:
     """Release one held reply, as soon as there is one; if no other session is left, stop holding replies back."""
 
     def release() -> None:

@@ -14,7 +14,7 @@ class MatrixError(Exception):
 
 
 class MissingError(MatrixError):
-    """What is needed cannot be had on this machine; the message says what, and how to get it."""
+    """What is needed is unavailable on this machine; the message says what, and how to get it."""
 
 
 class UnreadableError(MatrixError):

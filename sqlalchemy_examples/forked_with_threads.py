@@ -16,13 +16,13 @@ from sqlalchemy import create_engine
 
 from sqlalchemy_examples.helper import (
     DATABASE_URL,
-    hold_answers,
+    hold_replies,
     look_up,
     prepare,
-    release_answer,
+    release_reply,
     step,
     wait_for,
-    wait_until_asked,
+    wait_until_held,
 )
 
 # The pattern.
@@ -58,11 +58,11 @@ def main():
     prepare()
     engine = create_engine(DATABASE_URL)
     look_up(engine, 1)
-    holder = hold_answers()
+    holder = hold_replies()
     thread = start_thread(report, engine)
-    wait_until_asked(holder)
+    wait_until_held(holder)
     wait_for(start_worker(child, engine))
-    release_answer(holder)
+    release_reply(holder)
     thread.join()
     look_up(engine, 3)
 

@@ -29,7 +29,7 @@ from example_support import replies, transcript
 from example_support.driver import connection as driver
 from example_support.driver import protocol, use
 from example_support.identity import report_identity
-from example_support.replies import release_answer, wait_until_asked
+from example_support.replies import release_reply, wait_until_held
 from example_support.transcript import step, wait_for
 
 __all__ = [
@@ -38,16 +38,16 @@ __all__ = [
     "Order",
     "check_out",
     "descriptor",
-    "hold_answers",
+    "hold_replies",
     "insert",
     "look_up",
     "prepare",
     "read",
-    "release_answer",
+    "release_reply",
     "show_transaction",
     "step",
     "wait_for",
-    "wait_until_asked",
+    "wait_until_held",
 ]
 
 DATABASE_URL = os.environ["DATABASE_URL"]
@@ -110,13 +110,13 @@ def _order(row: Any) -> tuple[Any, Any] | None:
     return order.id if isinstance(order, Order) else order, session
 
 
-def hold_answers() -> replies.Holder:
+def hold_replies() -> replies.Holder:
     """Have the server hold back its replies to `held` queries, and return what releases them."""
 
     def connect() -> Callable[[str], Any]:
         return _query(create_engine(DATABASE_URL, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect())
 
-    return replies.hold_answers(connect)
+    return replies.hold_replies(connect)
 
 
 def insert(session: Session, number: int) -> None:

@@ -18,12 +18,12 @@ from sqlalchemy import create_engine
 
 from sqlalchemy_examples.helper import (
     DATABASE_URL,
-    hold_answers,
+    hold_replies,
     look_up,
     prepare,
-    release_answer,
+    release_reply,
     wait_for,
-    wait_until_asked,
+    wait_until_held,
 )
 
 # The pattern.
@@ -53,23 +53,23 @@ def main():
     # An engine for reading: no BEGIN before a query and no ROLLBACK after it.
     engine = create_engine(DATABASE_URL, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
     look_up(engine, 1)
-    holder = hold_answers()
+    holder = hold_replies()
     suspended = start_worker(suspended_child, engine)
-    wait_until_asked(holder)
+    wait_until_held(holder)
     # The kernel may suspend a process at any moment. Here it does so between query and reply, for a long time.
     os.kill(suspended.pid, signal.SIGSTOP)
     os.waitpid(suspended.pid, os.WUNTRACED)  # kill() does not wait for that
-    release_answer(holder)
+    release_reply(holder)
     look_up(engine, 2, held=True)
-    release_answer(holder)
+    release_reply(holder)
     wait_for(start_worker(child, engine, 201))
-    release_answer(holder)
+    release_reply(holder)
     look_up(engine, 3, held=True)
-    release_answer(holder)
+    release_reply(holder)
     wait_for(start_worker(child, engine, 301))
-    release_answer(holder)
+    release_reply(holder)
     look_up(engine, 4, held=True)
-    release_answer(holder)
+    release_reply(holder)
     os.kill(suspended.pid, signal.SIGCONT)
     wait_for(suspended)
 

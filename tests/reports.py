@@ -28,7 +28,7 @@ HOSTILE = (
     "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> \x1b[31m &amp; ]]>"
 )
 REASONS = {
-    "closes": Reason(sentence=f"`close()` ends the session {HOSTILE}", mover="you", link="https://example.org/why")
+    "closes": Reason(sentence=f"`close()` ends the session {HOSTILE}", fix_in="you", link="https://example.org/why")
 }
 
 STEPS = plain(

@@ -18,14 +18,14 @@ from matrix.records.observation import Coordinates
 from matrix.records.outcomes import OUTCOMES, Outcome
 
 REASON = """\
-[goodbye]
-sentence = "It says goodbye."
-mover = "you"
+[quits]
+sentence = "It quits."
+fix_in = "you"
 link = "https://example.org/"
 
 [deaf]
 sentence = "It does not listen."
-mover = "driver"
+fix_in = "driver"
 [[deaf.sources]]
 package = "some"
 version = "1.0"
@@ -36,7 +36,7 @@ url = "https://example.org/some.c#L7"
 CLAIM = """\
 # A comment.
 
-"bare/closed/fakedb" = {outcome = "parent error", reason = "goodbye"}  # at the end
+"bare/closed/fakedb" = {outcome = "parent error", reason = "quits"}  # at the end
 """
 STACKS = ("bare", "orm")
 EXAMPLES = ("closed", "opened")
@@ -108,10 +108,10 @@ def test_the_most_specific_claim_wins(root: Path) -> None:
         ('"parent error"', '"parent terror"', ["line 3", "bare/closed/fakedb, outcome", "parent terror"]),
         ('"parent error"', '["hang", "hang"]', ["line 3", "twice"]),
         ('"parent error"', '["hang"]', ["line 3", "outcome"]),
-        ("goodbye", "goodby", ["line 3", "unknown reason 'goodby'", "did you mean 'goodbye'"]),
-        ("goodbye", UNREVIEWED, ["line 3", "name its reason"]),
+        ("quits", "quit", ["line 3", "unknown reason 'quit'", "did you mean 'quits'"]),
+        ("quits", UNREVIEWED, ["line 3", "name its reason"]),
         ("reason =", "raison =", ["line 3", "bare/closed/fakedb"]),
-        ('reason = "goodbye"', 'reason = "goodbye', ["not TOML", "line 3"]),
+        ('reason = "quits"', 'reason = "quits', ["not TOML", "line 3"]),
         ('"bare/closed/fakedb" = {outcome', '["bare/closed/fakedb"]\noutcome', ["not TOML", "line 4"]),
         (CLAIM, '["bare/closed/fakedb"]\noutcome = "works"\nreason = "deaf"', ["line 1", "a claim is one line"]),
     ],
@@ -127,15 +127,15 @@ def test_a_malformed_claim_is_one_line_that_says_where(root: Path, before: str, 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ('mover = "you"', 'mover = "them"', ["line 1", "goodbye, mover", "them"]),
+        ('fix_in = "you"', 'fix_in = "them"', ["line 1", "quits, fix_in", "them"]),
         ('link = "https://example.org/"', "", ["line 1", "`link` or `sources`"]),
-        ("It says goodbye", 'It says"\nmore = "', ["line 1", "more"]),
+        ("It quits", 'It"\nmore = "', ["line 1", "more"]),
         ("line = 7", "line = 0", ["line 6", "deaf, sources[0].line"]),
         ("line = 7", 'line = 7\nobject = "some:Class"', ["line 6", "`object` and `contains`"]),
     ],
 )
 def test_a_malformed_reason_is_one_line_that_says_where(root: Path, before: str, after: str, words: list[str]) -> None:
-    assert set(reasons(root)) == {"goodbye", "deaf"}
+    assert set(reasons(root)) == {"quits", "deaf"}
     reasons.cache_clear()
     (root / "matrix/reasons.toml").write_text(REASON.replace(before, after))
     with pytest.raises(MatrixError) as caught:
@@ -178,8 +178,8 @@ def test_a_version_that_stays_keeps_its_claim_when_the_default_server_changes(ro
     found = claims("some", root, reviewed=False)
     assert {cell.server: found[cell] for cell in mine} == {
         "fakedb": Claim(("hang",), UNREVIEWED),
-        "fakedb9": Claim(("parent error",), "goodbye"),
-        "fakedb17.2": Claim(("parent error",), "goodbye"),
+        "fakedb9": Claim(("parent error",), "quits"),
+        "fakedb17.2": Claim(("parent error",), "quits"),
     }
     assert len(file(root).read_text().splitlines()) == len(CLAIM.splitlines()) + 2
 

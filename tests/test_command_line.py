@@ -82,7 +82,7 @@ def test_an_unknown_command_is_one_line() -> None:
     ("url", "words"),
     [
         ("nonsense", ["MATRIX_POSTGRESQL_URL"]),
-        ("postgresql://nobody:wrong@127.0.0.1:1/", ["MATRIX_POSTGRESQL_URL", "127.0.0.1"]),
+        ("postgresql://unknown:wrong@127.0.0.1:1/", ["MATRIX_POSTGRESQL_URL", "127.0.0.1"]),
         ("mysql://root@127.0.0.1/", ["MATRIX_POSTGRESQL_URL"]),
     ],
 )

@@ -63,7 +63,7 @@ def test_an_environment_is_made_once(project: Path, monkeypatch: pytest.MonkeyPa
     assert environment.environment("some", project) == python
 
 
-def test_other_pins_make_it_anew_without_what_was_there(project: Path) -> None:
+def test_other_pins_rebuild_it_without_what_was_there(project: Path) -> None:
     environment.environment("some", project)
     driver = project / "drivers" / "some"
     (driver / "driver.toml").write_text('requires = ["other-driver"]\n')
@@ -72,7 +72,7 @@ def test_other_pins_make_it_anew_without_what_was_there(project: Path) -> None:
     assert modules(environment.environment("some", project)) == {"other"}
 
 
-def test_another_python_makes_it_anew(project: Path) -> None:
+def test_another_python_rebuilds_it(project: Path) -> None:
     python = environment.environment("some", project)
     left = python.with_name("left")
     left.touch()
@@ -84,7 +84,7 @@ def test_another_python_makes_it_anew(project: Path) -> None:
         environment.environment("some", project, "2.6")
 
 
-def test_an_environment_that_was_not_finished_is_made_anew(project: Path) -> None:
+def test_an_environment_that_was_not_finished_is_rebuilt(project: Path) -> None:
     python = environment.environment("some", project)
     (python.parent.parent / environment.STAMP).unlink()
     (python.parent.parent / "half").touch()

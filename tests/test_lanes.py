@@ -105,7 +105,7 @@ def test_a_reader_is_certain_where_a_child_opened_the_session_or_there_is_no_chi
     assert own.rows[-1].reader == "child 1"
 
 
-def test_what_nobody_sent_is_a_mark_and_what_the_server_reported_a_note() -> None:
+def test_what_no_process_sent_is_a_mark_and_what_the_server_reported_a_note() -> None:
     found = drawn(
         Entry(at=1, kind="socket", text="not delivered", session="A"),
         Entry(at=2, kind="server", text="log: aborted", who="server", session="A"),

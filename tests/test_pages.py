@@ -66,8 +66,8 @@ RAISED = {
 REASONS = """
 [quit-on-close]
 sentence = "close() ends the session."
-mover = "you"
-link = "https://example.org/goodbye"
+fix_in = "you"
+link = "https://example.org/quit"
 """
 CELL = "bare/closed_in_child/quick/postgresql/tcp"
 
@@ -208,7 +208,7 @@ def test_a_changed_page_is_stale_and_its_line_is_named(root: Path) -> None:
     check.write(load(root / "results", root))
     page = root / "docs" / "results.md"
     page.write_text(page.read_text().replace("# All results", "# All the results", 1))
-    assert about(root, "docs/results.md") == ["docs/results.md: stale, line 3; python -m matrix pages writes it anew"]
+    assert about(root, "docs/results.md") == ["docs/results.md: stale, line 3; python -m matrix pages rewrites it"]
 
 
 def test_a_page_is_stale_when_a_result_changes(root: Path) -> None:

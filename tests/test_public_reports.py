@@ -42,7 +42,7 @@ def test_no_report_names_a_person() -> None:
         ('[[report]]\nsource = "a#1"\ntext = "x"', "source"),
         ('[[report]]\nsource = "https://a/1"\ntext = "x"\nyear = 1066', "year"),
         ('[[report]]\nsource = "https://a/1"\ntext = "x"\nsettled = "no"', "settled"),
-        ('[[report]]\nsource = "https://a/1"\ntext = "x"\nauthor = "somebody"', "author"),
+        ('[[report]]\nsource = "https://a/1"\ntext = "x"\nauthor = "a person"', "author"),
         ('[[report]]\nsource = "https://a/1"\ntext = "x"\ndriver = "the first"', "driver"),
     ],
 )

@@ -238,13 +238,13 @@ def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch:
 def test_a_user_without_a_name_is_told_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that runs under a number alone; ``initdb`` refuses, whosever it is."""
 
-    def nobody(uid: int) -> object:
+    def no_user(uid: int) -> object:
         raise KeyError(uid)
 
     if not list(servers.code("postgresql").installed()):
         pytest.skip("no PostgreSQL is installed")
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))  # no template of an earlier run
-    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(pwd, "getpwuid", no_user)
     with servers.running(["postgresql"], report=quiet) as found:
         server = found["postgresql"]
         assert isinstance(server, Unavailable)
@@ -322,7 +322,7 @@ with servers.running(sys.argv[2:]) as found:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everybody may enter; pytest's own are closed."""
+    """A folder that every user may enter; pytest's own are closed."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -337,7 +337,7 @@ def test_the_umask_decides_nothing(umask: str, open_folder: Path) -> None:
     if "cannot be reached" in done.stderr:
         pytest.skip("there is no network")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"{name} {0o600}" for name in DEFAULT]  # nobody else reads the log
+    assert done.stdout.splitlines() == [f"{name} {0o600}" for name in DEFAULT]  # no other user reads the log
 
 
 def test_binaries_in_a_closed_cache_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -669,7 +669,7 @@ def test_the_log_and_the_counters_tell_of_an_abandoned_connection(
     number = session_id(connection)
     descriptor = connection._sock.fileno() if server.product == "mariadb" else connection.fileno()
     with socket.socket(fileno=os.dup(descriptor)) as shared:
-        shared.shutdown(socket.SHUT_RDWR)  # gone without a goodbye
+        shared.shutdown(socket.SHUT_RDWR)  # gone without a termination message
     assert eventually(lambda: observer.counters(database)[name] == before + 1)
     log = server.log
     assert eventually(lambda: database in log.read_text())

@@ -130,7 +130,7 @@ def lenenc(data: bytes) -> bytes:
 def mysql_login(session: int = 7, caps: int = GREETING_CAPS) -> Conversation:
     greeting = b"\x0a8.0.1\0" + struct.pack("<I", session) + b"saltsalt\0" + struct.pack("<H", caps & 0xFFFF)
     greeting += b"\x21\2\0" + struct.pack("<H", caps >> 16) + b"\x15" + b"\0" * 10 + b"saltsaltsalt\0"
-    login = struct.pack("<IIB23x", caps, 1 << 24, 0x21) + b"somebody\0" + b"\x14" + b"h" * 20 + b"orders\0"
+    login = struct.pack("<IIB23x", caps, 1 << 24, 0x21) + b"someone\0" + b"\x14" + b"h" * 20 + b"orders\0"
     return [
         ("server", packet(0, greeting)),
         ("client", packet(1, login)),
@@ -171,7 +171,7 @@ def test_mysql_says_what_a_conversation_was_built_from(
     talk += [("client", query(f"SELECT {text}")), ("server", text_result(rows, deprecate_eof=deprecate_eof))]
     greeting, login, ok, asked, answer = fuzz.decode(decoder, talk)
     assert decoder.session == session == greeting.session
-    assert (login.user, login.database) == ("somebody", "orders")
+    assert (login.user, login.database) == ("someone", "orders")
     assert ok.autocommit is True
     assert asked.exchange == answer.exchange == 1
     if "password" not in text.lower() and "identified" not in text.lower():
@@ -231,7 +231,7 @@ def test_mysql_joins_packets_of_16_mb() -> None:
     assert answer.sequence is None
 
 
-def test_mysql_an_error_nobody_asked_for() -> None:
+def test_mysql_an_unsolicited_error() -> None:
     error = b"\xff" + struct.pack("<H", 4031) + b"#HY000The client was disconnected"
     *_, event = fuzz.decode(MySQLDecoder(), [*mysql_login(), ("server", packet(0, error))])
     assert describe(event) == "ERR 4031 (HY000) The client was disconnected"
@@ -269,7 +269,7 @@ def startup(**parameters: str) -> bytes:
 
 def postgresql_login(session: int = 7) -> Conversation:
     return [
-        ("client", startup(user="somebody", database="orders")),
+        ("client", startup(user="someone", database="orders")),
         ("server", message(b"R", b"\0\0\0\0") + message(b"K", struct.pack("!II", session, 1)) + message(b"Z", b"I")),
     ]
 
@@ -301,7 +301,7 @@ def test_postgresql_says_what_a_conversation_was_built_from(
     talk += [("client", message(b"Q", f"SELECT {text}".encode() + b"\0")), ("server", answer)]
     events = fuzz.decode(decoder, talk)
     assert decoder.session == session
-    assert (events[0].user, events[0].database, events[0].exchange) == ("somebody", "orders", 0)
+    assert (events[0].user, events[0].database, events[0].exchange) == ("someone", "orders", 0)
     asked = next(event for event in events if event.name == "Query")
     if "password" not in text.lower() and "identified" not in text.lower():
         assert asked.text == f"SELECT {text}"
@@ -329,7 +329,7 @@ def test_postgresql_encryption_may_be_refused() -> None:
         "< encryption refused",
         "> SSLRequest",
         "< encryption refused",
-        "> StartupMessage somebody on orders",
+        "> StartupMessage someone on orders",
     ]
 
 

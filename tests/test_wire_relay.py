@@ -205,7 +205,7 @@ def test_what_was_said_before_a_reset_arrives(tcp_ends: Ends) -> None:
 def test_a_reset_after_a_fin_is_passed_on(tcp_ends: Ends) -> None:
     tcp_ends.server.close()
     assert tcp_ends.client.recv(1) == b""
-    tcp_ends.client.sendall(b"to nobody")  # the server's kernel answers with a reset
+    tcp_ends.client.sendall(b"to no one")  # the server's kernel answers with a reset
     time.sleep(0.1)
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
         tcp_ends.client.sendall(b"x")
@@ -332,7 +332,7 @@ def test_connections_that_were_not_served_yet_are_recorded(relay: Relay) -> None
     with socket.create_server(("127.0.0.1", 0)) as server:
         listener = relay.open(protocol="mysql", upstream=Address(*server.getsockname()), listen="tcp")
         with connect(listener) as client:
-            client.sendall(b"goodbye")
+            client.sendall(b"quit")
         server.accept()[0].close()
         (connection,) = relay.close(listener, settle=PATIENCE)
     assert sum(event.length for event in connection.events) == 7

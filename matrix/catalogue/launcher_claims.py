@@ -64,7 +64,7 @@ def _has(application: Application, driver: Driver) -> set[str]:
 def launcher_claims(launcher: str, root: Path = ROOT, *, reviewed: bool = True) -> dict[LauncherCell, LauncherClaim]:
     """Return the claim of each cell of a launcher; a cell without one is not in it.
 
-    Raises MatrixError, with file and line, for a key that fits no cell and for a claim that nobody has reviewed yet;
+    Raises MatrixError, with file and line, for a key that fits no cell and for a claim that is not reviewed yet;
     without `reviewed` these are accepted.
     """
     path = _path(launcher, root)

@@ -38,7 +38,7 @@ def problems(facts: Facts) -> list[str]:
         if not path.exists():
             found.append(f"{page}: missing; python -m matrix pages writes it")
         elif (there := path.read_text(encoding="utf-8")) != text:
-            found.append(f"{page}: stale, line {_first_difference(there, text)}; python -m matrix pages writes it anew")
+            found.append(f"{page}: stale, line {_first_difference(there, text)}; python -m matrix pages rewrites it")
     found += [
         f"{page}: what it is about is gone; python -m matrix pages removes it" for page in _left_over(facts.root, pages)
     ]

@@ -17,7 +17,7 @@ from matrix.pages.facts import by_example
 from matrix.pages.links import relative
 from matrix.pages.statements import listed
 from matrix.records.outcomes import OUTCOMES, by_outcome
-from matrix.report.table import MOVERS, code, describe, marked, plain
+from matrix.report.table import FIX_IN, code, describe, marked, plain
 
 if TYPE_CHECKING:
     from matrix.pages.facts import Facts
@@ -153,7 +153,7 @@ def _environment() -> jinja2.Environment:
         "stack_titles": STACK_TITLES,
         "stacks": STACKS,
         "outcomes": OUTCOMES,
-        "movers": MOVERS,
+        "fix_in": FIX_IN,
         "marked": marked,
         "describe": describe,
         "by_example": by_example,

@@ -28,7 +28,7 @@ STARTUP = 30.0
 QUIET = 0.5
 #: How many times as long the whole may take, at most, because of what the host keeps.
 STRETCH = 10
-#: Seconds that processes are given to leave by themselves after the program has ended, and at most, where they work on.
+#: Seconds that processes are given to exit by themselves after the program has ended, and at most, where they work on.
 GRACE = 0.5
 LONGEST_GRACE = 10.0
 #: Bytes of output that are kept; a program that prints more is a broken one.
@@ -225,7 +225,7 @@ class _Reading:
         return False
 
     def drain(self) -> None:
-        """Read what the program had reported and nobody had read when it ended."""
+        """Read what the program had reported and was not yet read when it ended."""
         while self._channel and self._report():
             pass
 
@@ -339,7 +339,7 @@ def _end_of(process: Process, stack: contextlib.ExitStack) -> int | None:
 def end(process: Process, mark: int) -> int:
     """Kill what is left of a program, reap it, and return how many processes had to be killed after its end.
 
-    Those that leave by themselves when the program has gone, such as its fork server, may do so first.
+    Those that exit by themselves when the program has gone, such as its fork server, may do so first.
     """
     if process.poll() is not None:
         grace = _Grace()
@@ -384,7 +384,7 @@ def _orphans(group: int, mark: int) -> set[int]:
 
 
 def _children() -> list[int]:
-    """Return this process's children. The kernel lists them on Linux; elsewhere nobody is adopted, and none is sought.
+    """Return this process's children. Linux lists them; elsewhere no process is adopted, and none is sought.
 
     `psutil` would look at every process of the machine, and this is asked every few milliseconds.
     """

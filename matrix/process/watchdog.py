@@ -149,7 +149,7 @@ class Watchdog:
         self._say(f"group {pgid} {int(stop)}")
 
     def release_group(self, pgid: int) -> None:
-        """Forget a process group that has ended: its number may come to name somebody else's."""
+        """Forget a process group that has ended: its number may be used again."""
         self._say(f"forget-group {pgid}")
 
     def watch_folder(self, path: Path) -> None:
@@ -167,7 +167,7 @@ class Watchdog:
         with self._lock:
             if self._pipe is None:
                 raise RuntimeError("the watchdog is not on duty: use it inside its with block")
-            with contextlib.suppress(BrokenPipeError):  # somebody killed the watchdog: the run itself can go on
+            with contextlib.suppress(BrokenPipeError):  # the watchdog was killed: the run itself can go on
                 os.write(self._pipe, f"{order}\n".encode())  # shorter than PIPE_BUF: never torn
 
 

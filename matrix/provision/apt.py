@@ -50,7 +50,7 @@ def server(
     """Return the program that matches ``pattern`` in a package, with those libraries that this machine lacks.
 
     ``suite`` is another release of this distribution to take it from. From the cache if it is there. Raises
-    ``MissingError`` if it cannot be had.
+    ``MissingError`` if it is unavailable.
     """
 
     def fill(folder: Path) -> None:
@@ -216,7 +216,7 @@ class _Apt:
             "Dir::State::status": self._folder / "status",
             "Dir::Cache": self._folder,
             "Dir::Cache::archives": self._folder / "archives",
-            "Dir::Cache::pkgcache": "pkgcache.bin",  # containers often turn these off; every call then parses anew
+            "Dir::Cache::pkgcache": "pkgcache.bin",  # containers often turn these off; every call then parses again
             "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
             "Dir::Etc::sourcelist": "/dev/null",
             "Dir::Etc::sourceparts": self._folder / "sources.d",

@@ -2,7 +2,7 @@
 
 Its place is ``MATRIX_CACHE`` if that is set, else the user's cache folder. Each entry is a folder with a
 manifest: it is filled beside its final place and renamed, so that an entry is whole or absent, and its contents
-are compared with the manifest each time it is used, so that a damaged one is made anew. Two runs may want the same
+are compared with the manifest each time it is used, so that a damaged one is made again. Two runs may want the same
 entry at once: one makes it, the other waits.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "MATRIX_CACHE"
 NAME = "forked-connections"
-SYSTEM = Path("/var/cache") / NAME  # root's: its servers run as somebody else, who cannot enter root's home
+SYSTEM = Path("/var/cache") / NAME  # root's: its servers run as another user, who cannot enter root's home
 MANIFEST = ".manifest.json"
 
 
@@ -79,7 +79,7 @@ def entry(
 
     ``fill`` may raise what it likes: then nothing stays behind, and the exception is passed on; an ``OSError`` about
     the cache itself becomes a ``CacheError``. A ``private`` entry keeps the modes it was given; any other is made
-    readable to everybody. While another process makes the same entry, ``cancelled`` is asked whether to wait on.
+    readable to every user. While another process makes the same entry, ``cancelled`` is asked whether to wait on.
     """
     if found := find(name):
         return found
@@ -110,7 +110,7 @@ def entry(
 
 
 def discard(name: str) -> None:
-    """Remove an entry that turned out to be of no use here; the next ``entry`` makes it anew."""
+    """Remove an entry that turned out to be of no use here; the next ``entry`` makes it again."""
     place = folder()
     part = place / f".{name}.part"
     try:

@@ -80,7 +80,7 @@ class Provision:
 def provision(
     driver: str, python: Path, report: Callable[[str], None], *, root: Path = pins.ROOT, watchdog: Watchdog
 ) -> Provision:
-    """Build a driver, or take it from the cache; raise ``MatrixError`` if what can be built cannot be had."""
+    """Build a driver, or take it from the cache; raise ``MatrixError`` if the build fails."""
     built = {name: one for name, one in pins.environments(root).items() if one.build}
     if driver not in built:
         raise MatrixError(f"{driver!r} is not a driver that is built here; these are: {', '.join(built)}")

@@ -1,7 +1,7 @@
 """The environments: each holds its pins and nothing else; `python -m matrix.provision.environment NAME...`.
 
 An environment is made in `.nox/environments/<name>` when it is first asked for, from the pins that `pins.py` names,
-with their hashes required. It is used again until its pins or its Python change, and then made anew.
+with their hashes required. It is used again until its pins or its Python change, and is then rebuilt.
 `<driver>+<launcher>` is a driver's environment with a launcher in it, or that of the driver if it requires nothing.
 
 Prints one JSON object: the path of each environment's Python, by name. Progress, and what stands in for a driver that
@@ -66,7 +66,7 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
 
 
 def _make(folder: Path, name: str, wanted: Pins, interpreter: str, added: Pins | None) -> str:
-    """Make an environment anew; return what there is to say about it, or nothing."""
+    """Rebuild an environment; return what there is to say about it, or nothing."""
     requirements = [pin.text for pin in wanted.read()]
     print(f"making the environment {name}", file=sys.stderr, flush=True)
     _uv(name, "venv", "--quiet", "--no-project", "--clear", "--python", interpreter, str(folder))

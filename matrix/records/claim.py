@@ -11,7 +11,7 @@ from matrix.records.outcomes import Outcome
 #: What `--update` writes where a person has to name the reason; no reason has this name, so that it fails until then.
 UNREVIEWED = "to-be-reviewed"
 
-Mover = Literal["you", "driver", "orm", "server", "nobody"]
+FixIn = Literal["you", "driver", "orm", "server", "nothing"]
 Link = Annotated[str, msgspec.Meta(pattern="^https://")]
 
 
@@ -52,7 +52,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A cause, once: what happens, who has to change something, and where that can be checked."""
 
     sentence: str
-    mover: Mover
+    fix_in: FixIn
     link: Link | None = None
     sources: tuple[Source, ...] = ()
 

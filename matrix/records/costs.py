@@ -152,7 +152,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return [cost for cost in self.costs if cost.ratio.is_wide]
 
     def updated(self, machine: Machine, costs: Iterable[Cost]) -> Costs:
-        """Return these costs with those of another run, which replace what it measured anew.
+        """Return these costs with those of another run, which replace what it measured again.
 
         All of what is known of a place is replaced. Runs of which nothing is left are left out.
         """

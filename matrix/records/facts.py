@@ -25,7 +25,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DriverPage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a driver's page says that nobody can measure."""
+    """What a driver's page says that cannot be measured."""
 
     about: str
     descriptor: str

@@ -10,7 +10,7 @@ none, from the steps of its observation. The terminal, the pages and the report 
                                             A→ rows 1: (101, ...)
 
 A drawer that prints text writes `row.label` into the column `row.lane or "server"`. One that draws arrows draws them
-between the lane and the session, with `row.text` at the arrow. Nobody needs to look into a text.
+between the lane and the session, with `row.text` at the arrow. No reader of a row has to parse a text.
 """
 
 from __future__ import annotations

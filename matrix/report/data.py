@@ -10,7 +10,7 @@ import msgspec
 
 from matrix.records.lanes import Drawing, Row, drawing
 from matrix.records.outcomes import OUTCOMES, SIGNS
-from matrix.report.table import MOVERS
+from matrix.report.table import FIX_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ def pack(summary: Summary, reasons: Mapping[str, Reason], examples: Mapping[str,
         cells.setdefault(key, {"broken": texts.add(_clip(why))})
     data = {
         "outcomes": {name: (SIGNS[name], meaning) for name, meaning in OUTCOMES.items()},
-        "movers": MOVERS,
+        "fix_in": FIX_IN,
         "examples": examples,
         "reasons": {key: msgspec.structs.asdict(reason) for key, reason in reasons.items()},
         "texts": texts.values,

@@ -316,13 +316,13 @@
   const badge = (outcome, sign) => el("span", { class: `badge o-${outcome.replaceAll(" ", "-")}` }, el("span", { class: "sign", "aria-hidden": "true" }, sign), " ", outcome);
   const fact = (name, ...value) => [el("dt", {}, name), el("dd", {}, ...value)];
 
-  function reasonFact(id, { reasons, movers }) {
+  function reasonFact(id, { reasons, fix_in: places }) {
     if (!id) return null;
     const reason = reasons[id];
     if (!reason) return fact("Reason", id);
     const sources = reason.sources.map((source) => [link(source.url, `${source.package} ${source.version}, ${source.file} line ${source.line}`), "; "]);
     const links = [...(reason.link ? [link(reason.link, reason.link.replace(/^https:\/\//, "")), "; "] : []), ...sources.flat()].slice(0, -1);
-    return [fact("Reason", inline(reason.sentence)), links.length ? fact("Where", ...links) : null, fact("Fix in", movers[reason.mover])];
+    return [fact("Reason", inline(reason.sentence)), links.length ? fact("Where", ...links) : null, fact("Fix in", places[reason.fix_in])];
   }
 
   const link = (url, text) => (/^https:\/\//.test(url) ? el("a", { href: url, rel: "noreferrer" }, text) : text);

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 #: A style of the terminal for each sign; the signs differ too, for readers who see no colours.
 COLOURS = {"‼": "bold red", "✖": "magenta", "✗": "yellow", "~": "cyan", "✓": "green", "-": "dim"}
 #: Who has to change something, by what a reason says of it.
-MOVERS = {
+FIX_IN = {
     "you": "your application",
     "driver": "the driver",
     "orm": "the ORM",
     "server": "the server",
-    "nobody": "nothing to fix",
+    "nothing": "nothing to fix",
 }
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 _AXES = ("driver", "transport", "stack", "server", "example")

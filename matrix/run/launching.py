@@ -54,7 +54,7 @@ FIRST = 101
 STARTING, REPLACING, STOPPING = 20.0, 5.0, 5.0
 #: A line of the transcript, which is no part of a launcher's log.
 _TRANSCRIPT = re.compile(r"\d\d:\d\d:\d\d\.\d{6} ")
-#: What launchers write of a worker that died by a signal that nobody sent.
+#: What launchers write of a worker that died by a signal that no process sent.
 _CRASH = re.compile(r"SIGSEGV|SIGABRT|SIGBUS|signal (?:6|7|11)\b|exitcode -(?:6|7|11)\b")
 
 
@@ -362,7 +362,7 @@ class _Watch:
         self._note(progress())
 
     def is_over(self) -> bool:
-        """Whether nothing happened for a whole deadline, and no process is at work."""
+        """Whether nothing happened for a whole deadline, and no process is busy."""
         if (seen := self._progress()) != self._seen:
             self._note(seen)
         now = time.monotonic()

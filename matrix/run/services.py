@@ -28,7 +28,7 @@ DATABASES = 10_000
 
 @contextlib.contextmanager
 def running_redis(folder: Path, watchdog: Watchdog, report: Callable[[str], None] = lambda _: None) -> Iterator[Path]:
-    """Start a Redis that nobody else can reach, yield the path of its socket, and stop it.
+    """Start a Redis that no other user can reach, yield the path of its socket, and stop it.
 
     Raises MissingError, with a sentence, if there is none and it cannot be fetched, or if it does not start.
     """

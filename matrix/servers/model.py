@@ -50,7 +50,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A server that cannot be had here, and in one sentence what is missing and what to do."""
+    """A server that is unavailable here, and in one sentence what is missing and what to do."""
 
     name: str
     reason: str

@@ -32,7 +32,7 @@ ROOM_LEFT = 1 << 18  # bytes; with fewer a disk is as good as full
 def unprivileged() -> tuple[int, int] | None:
     """Return a user and group a root process can turn into, or None where the process is not root's.
 
-    Raises ``StartError`` where root may turn into nobody else, as in a user namespace that maps root alone.
+    Raises ``StartError`` if root cannot become another user, as in a user namespace that maps root alone.
     """
     if os.geteuid() != 0:
         return None
@@ -235,7 +235,7 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at this moment."""
+    """Return a port of 127.0.0.1 that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

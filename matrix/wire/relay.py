@@ -99,7 +99,7 @@ class Relay:
         """Listen for the clients of one cell, and connect each of them to `upstream`.
 
         protocol: "mysql" or "postgresql". folder: where a Unix socket is made; it should be
-        private to the user. Raises `RelayError` if the path would be too long, the address cannot be had or
+        private to the user. Raises `RelayError` if the path would be too long, the address is unavailable or
         the relay has gone.
         """
         if listen == "unix":

@@ -1,4 +1,4 @@
-"""Closes its output and goes on for ever."""
+"""Closes its output and continues forever."""
 
 import os
 import time

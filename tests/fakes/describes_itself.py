@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 
-class Goodbye:
+class Deallocated:
     """Says when it is finalised."""
 
     def __del__(self) -> None:
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     start = os.environ.get("START", "fork")
     with multiprocessing.get_context(start).Pool(1) as pool:
         child = pool.apply(answer)
-    goodbye = Goodbye()
+    deallocated = Deallocated()
     atexit.register(os.write, 1, b"atexit\n")
     about = {
         "main": sys.modules["__main__"].__dict__ is globals(),

@@ -57,7 +57,7 @@ def log_lines(log: str, database: str) -> list[LogLine]:
 
 
 class Observer:
-    """Sees databases, and nobody in them."""
+    """Sees databases, and no session in them."""
 
     def __init__(self) -> None:
         self._databases: set[str] = set()
