@@ -242,12 +242,12 @@ def test_the_folder_of_root_is_one_its_servers_can_enter(monkeypatch: pytest.Mon
 def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that runs under a number alone."""
 
-    def nobody(uid: int) -> object:
+    def no_user(uid: int) -> object:
         raise KeyError(uid)
 
     for name in ("HOME", "XDG_CACHE_HOME", cache.VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwuid", no_user)
     with pytest.raises(cache.CacheError, match=r"no home folder: set MATRIX_CACHE"):
         cache.entry("entry", write_one)
     assert cache.find("entry") is None

@@ -331,7 +331,7 @@ def test_a_launcher_is_installed_beside_a_driver_and_not_in_the_drivers_own_envi
     assert modules(environment.environment("some", project)) == {"some"}
 
 
-def test_other_pins_of_a_launcher_make_it_anew(project: Path, launched: Path) -> None:
+def test_other_pins_of_a_launcher_rebuild_it(project: Path, launched: Path) -> None:
     environment.environment("some+starter", project)
     wheel = wheel_of(project / "index", "some-launcher", {"newer.py": ""})
     pin(launched / "requirements.txt", "some-launcher", wheel)

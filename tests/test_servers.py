@@ -923,7 +923,7 @@ def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt here")
-def test_packages_that_nobody_signed_are_refused_even_if_the_machine_accepts_them(
+def test_unsigned_packages_are_refused_even_if_the_machine_accepts_them(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive, etc, package = (open_folder / name for name in ("archive", "etc", "package"))

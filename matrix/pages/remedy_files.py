@@ -23,7 +23,7 @@ HAZARDS, CELLS = 3, 4
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
-    """A remedy, its code, and the cells that show it at work.
+    """A remedy, its code, and the cells that test it.
 
     `driver` is None for code that is the same for every driver. `files` are texts by the name of the file that they go
     into; the name is empty if the program decides. `yours` are names that the code uses and the program has,

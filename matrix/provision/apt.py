@@ -224,7 +224,7 @@ class _Apt:
             "Debug::NoLocking": "1",
             "APT::Sandbox::User": "root",  # as root; its usual other user cannot enter our folders
             "APT::Install-Recommends": "0",
-            "APT::Get::AllowUnauthenticated": "0",  # some machines are configured to accept what nobody signed
+            "APT::Get::AllowUnauthenticated": "0",  # some machines are configured to accept unsigned packages
             "Acquire::AllowInsecureRepositories": "0",
             "Acquire::AllowDowngradeToInsecureRepositories": "0",
             "Acquire::Languages": "none",
