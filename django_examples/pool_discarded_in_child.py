@@ -67,7 +67,7 @@ def discard_inherited():
         if not connection.closed:
             os.dup2(null, descriptor(connection), inheritable=False)
     os.close(null)
-    for inherited in connections.all(initialized_only=True):
+    for inherited in connections.all():
         inherited.connection = None
         if pool := getattr(inherited, "pool", None):
             pool.close(timeout=0)  # its threads are not there to be waited for

@@ -16,6 +16,7 @@ import ast
 import builtins
 import functools
 import re
+import symtable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -109,4 +110,6 @@ def module(remedy: Remedy, theirs: Collection[str], driver: str, root: Path = RO
         )
     if not found.code:
         return Module("", frozenset())
-    return Module(f'"""{remedy.title}"""\n\n{found.code}\n', frozenset(own))
+    known = symtable.symtable(found.code, remedy.path.name, "exec").get_symbols()
+    defines = frozenset(own & {symbol.get_name() for symbol in known if symbol.is_assigned()})
+    return Module(f'"""{remedy.title}"""\n\n{found.code}\n', defines)

@@ -359,6 +359,8 @@ class _Watch:
 
     def __init__(self, running: _Running, progress: Callable[[], object]) -> None:
         self._running, self._progress = running, progress
+        self._seen: object = None
+        self._until = self._last_moment = 0.0
         self._note(progress())
 
     def is_over(self) -> bool:
