@@ -196,7 +196,7 @@ class Entry(NamedTuple):
     example: Example
     what: str
     why: list[tuple[str, str]]
-    notes: list[str]
+    notes: list[tuple[str, str]]
     remedies: list[str]
 
 
@@ -205,13 +205,16 @@ def entries(facts: Facts, driver: str, names: Iterable[str]) -> list[Entry]:
     found = []
     for name in names:
         if cells := facts.of(example=name, driver=driver):
-            notes = (claim.note for seen in cells if (claim := facts.claimed.get(seen.id)) and claim.note)
+            notes: dict[str, list[Observation]] = {}
+            for seen in cells:
+                if (claim := facts.claimed.get(seen.id)) and claim.note:
+                    notes.setdefault(claim.note, []).append(seen)
             found.append(
                 Entry(
                     example=facts.example(name),
                     what=cell(cells, facts.claimed),
                     why=[(reason, describe(some, cells)) for reason, some in facts.reasons_of(cells).items()],
-                    notes=list(dict.fromkeys(notes)),
+                    notes=[(note, describe(some, cells)) for note, some in notes.items()],
                     remedies=remedies_everywhere(facts, name, cells),
                 )
             )

@@ -64,6 +64,10 @@ class _Page:
         """Return a table of examples by drivers."""
         return tables.summary(self._facts, self.link, names)
 
+    def fix(self, name: str, driver: str) -> str:
+        """Return what a remedy did with a driver as a cell of a table."""
+        return tables.fix(self._facts, name, driver)
+
     def fixes(self, names: list[str]) -> str:
         """Return a table of remedies by drivers, which says of a remedy that fails that it is none."""
         return tables.fixes(self._facts, self.link, names)

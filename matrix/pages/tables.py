@@ -45,18 +45,19 @@ def summary(facts: Facts, link: Link, names: Iterable[str]) -> str:
     return markdown_grid(grid, facts.claimed, names, facts.drivers, link=link, missing=missing)
 
 
+def fix(facts: Facts, name: str, driver: str) -> str:
+    """Return what a remedy did with a driver as a cell of a table; of cells in which it fails, that it is no fix."""
+    parts = []
+    for outcome, race, where in results(facts.of(example=name, driver=driver), facts.claimed):
+        sign = marked(outcome, race=race)
+        parts.append((sign if outcome in GOOD else f"not a fix: {sign}") + (f" *({where})*" if where else ""))
+    return "<br>".join(parts)
+
+
 def fixes(facts: Facts, link: Link, names: Iterable[str]) -> str:
-    """Return a table of remedies by drivers; where a remedy fails, the table says that it is not a fix there."""
-
-    def what(name: str, driver: str) -> str:
-        parts = []
-        for outcome, race, where in results(facts.of(example=name, driver=driver), facts.claimed):
-            sign = marked(outcome, race=race)
-            parts.append((sign if outcome in GOOD else f"not a fix: {sign}") + (f" *({where})*" if where else ""))
-        return "<br>".join(parts)
-
+    """Return a table of remedies by drivers; if a remedy fails, the table says that it is not a fix there."""
     head = ["", *(f"[{driver}]({link(driver)})" for driver in facts.drivers)]
-    rows = [[examples(link, [name]), *(what(name, driver) for driver in facts.drivers)] for name in names]
+    rows = [[examples(link, [name]), *(fix(facts, name, driver) for driver in facts.drivers)] for name in names]
     return markdown_table(head, rows)
 
 
