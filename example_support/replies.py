@@ -7,15 +7,19 @@ from typing import Any
 from .driver import protocol
 from .transcript import step
 
+#: Seconds to wait for a query that the server is to hold the reply to; less than the silence that counts as a hang.
+PATIENCE = 2
+
 
 class Holder:
     """A connection of its own that has the server hold back replies to queries that select `protocol.HELD`.
 
-    `query` runs a query on the connection and returns its only row.
+    `query` runs a query on the connection and returns its only row. `holds` is false once it has stopped.
     """
 
     def __init__(self, query: Callable[[str], Any]) -> None:
         self.query = query
+        self.holds = True
         query(protocol.HOLD)
 
     def sessions(self) -> tuple[int, int]:
@@ -39,17 +43,24 @@ def wait_until_held(holder: Holder) -> None:
     step("watch", watch)
 
 
-def release_reply(holder: Holder) -> None:
-    """Release one held reply, as soon as there is one; if no other session is left, stop holding replies back."""
+def release_reply(holder: Holder, *, hold: bool = True) -> None:
+    """Release one held reply, as soon as there is one, and hold the replies back that come after it, unless not `hold`.
+
+    If no other session is left, or none has sent a query after PATIENCE seconds, stop holding replies back as well: a
+    driver that raises may have done so before it sent anything.
+    """
 
     def release() -> None:
+        until = time.monotonic() + PATIENCE
         held, others = holder.sessions()
-        while others and not held:
+        while others and not held and time.monotonic() < until:
             time.sleep(0.01)
             held, others = holder.sessions()
         holder.query(protocol.RELEASE)
-        if held:
+        if held and hold:
             # By now the session that waited for the lock has got it and given it back.
             holder.query(protocol.HOLD)
+        else:
+            holder.holds = False
 
-    step("release answer", release)
+    step("release answer", release if holder.holds else lambda: None)

@@ -37,7 +37,9 @@ FACTS = {
 DRIVER = Driver("made-up", msgspec.convert(FACTS, DriverFacts))
 BARE = Stack("bare_examples", StackFacts(name="bare", title="no ORM", order=1))
 ORM = Stack("orm_examples", StackFacts(name="orm", title="the ORM", order=2, distribution="The.ORM"))
-ENVIRONMENT = Environment(python="3.11.7", openssl="3.0", installed={"made-up": "1.2", "the-orm": "5.0"})
+ENVIRONMENT = Environment(
+    python="3.11.7", openssl="3.0", packages="/packages", installed={"made-up": "1.2", "the-orm": "5.0"}
+)
 SERVER = Server(
     name="made-up",
     product="made-up",
@@ -131,3 +133,9 @@ def test_an_environment_without_a_python_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Made_Up", "made.up", "MADE-UP"])
 def test_distributions_are_compared_as_the_index_does(name: str) -> None:
     assert normalised(name) == "made-up"
+
+
+def test_variables_that_a_driver_needs_name_the_folder_that_it_is_installed_into() -> None:
+    needs = Driver("made-up", msgspec.convert({**FACTS, "environ": {"LIBRARIES": "{packages}/made_up"}}, DriverFacts))
+    assert ENVIRONMENT.environ(needs) == {"LIBRARIES": "/packages/made_up"}
+    assert ENVIRONMENT.environ(DRIVER) == {}

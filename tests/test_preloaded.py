@@ -118,6 +118,17 @@ def test_what_cannot_be_imported_is_left_to_the_program(interpreters: Interprete
     assert "decimal" in named.output.split()
 
 
+def test_an_interpreter_starts_with_the_variables_that_a_driver_needs(
+    interpreters: Interpreters, tmp_path: Path
+) -> None:
+    (tmp_path / "found_by_its_driver.py").write_text("")
+    names, path = ("found_by_its_driver",), str(tmp_path)
+    with_it = run("names_its_modules", interpreters.of(HERE, names, {"PYTHONPATH": path}).start, PYTHONPATH=path)
+    without = run("names_its_modules", interpreters.of(HERE, names).start)
+    assert "found_by_its_driver" in with_it.output.split()
+    assert "found_by_its_driver" not in without.output.split()
+
+
 def test_an_interpreter_that_was_killed_says_so_and_is_replaced(interpreters: Interpreters) -> None:
     interpreter = interpreters.of(HERE, ("json",))
     run("works", interpreter.start)

@@ -160,12 +160,12 @@ class Program:
 
 
 class Interpreters:
-    """The preloaded interpreters of a run, one for each Python and list of modules; a context manager."""
+    """The preloaded interpreters of a run, one for each Python, list of modules and environment; a context manager."""
 
     def __init__(self, *, cwd: Path, env: Mapping[str, str], groups: Groups) -> None:
         self._cwd, self._env, self._groups = cwd, env, groups
         self._lock = threading.Lock()
-        self._all: dict[tuple[Path, tuple[str, ...]], Interpreter] = {}
+        self._all: dict[tuple[Path, tuple[str, ...], tuple[tuple[str, str], ...]], Interpreter] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -174,12 +174,17 @@ class Interpreters:
         for interpreter in self._all.values():
             interpreter.close()
 
-    def of(self, python: Path, names: tuple[str, ...]) -> Interpreter:
-        """Return the interpreter that has imported these modules, as far as they are installed for a Python."""
-        key = python, names
+    def of(self, python: Path, names: tuple[str, ...], environ: Mapping[str, str] | None = None) -> Interpreter:
+        """Return the interpreter that has imported these modules, as far as they are installed for a Python.
+
+        `environ` are variables that it is started with beside those of the run: what the dynamic linker looks for.
+        """
+        environ = environ or {}
+        key = python, names, tuple(sorted(environ.items()))
         with self._lock:
             if key not in self._all:
-                self._all[key] = Interpreter(python, names, cwd=self._cwd, env=self._env, groups=self._groups)
+                env = {**self._env, **environ}
+                self._all[key] = Interpreter(python, names, cwd=self._cwd, env=env, groups=self._groups)
             return self._all[key]
 
 

@@ -72,7 +72,8 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     the DATABASE_URLs that name it, `urls` says how DATABASE_URL is spelled for each transport. `code` says where its
     exceptions carry the error code: an attribute such as `sqlstate`, and after it indexes or keys, such as `args.0`.
     `descriptor` is how a connection's descriptor is reached: by a `public` method, a `private` attribute, or not at all
-    (`none`). `stacks` has a table for each stack that the driver is run in.
+    (`none`). `stacks` has a table for each stack that the driver is run in. `environ` are environment variables that
+    programs with the driver need, where `{packages}` stands for the folder that the driver is installed into.
     """
 
     requires: tuple[str, ...]
@@ -87,6 +88,7 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     urls: dict[Transport, str]
     stacks: dict[str, Use]
     page: DriverPage
+    environ: dict[str, str] = {}
     build: Build | None = None
 
     def __post_init__(self) -> None:

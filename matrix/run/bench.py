@@ -21,6 +21,7 @@ from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.process.watchdog import Watchdog
 from matrix.run.cell import clean_environ, database_name, obstacle
 from matrix.run.command import add_python, drivers_of, pythons
+from matrix.run.environment import environment
 from matrix.run.options import DEADLINE, Options, cores
 from matrix.run.runner import run
 from matrix.servers import Server, observer, running
@@ -90,12 +91,13 @@ def _alone(cells: Sequence[Coordinates], options: Options) -> float:
                 continue
             database = database_name(watchdog.token, number)
             observers[cell.server].create_database(database)
-            url = catalogue.drivers()[cell.driver].url(cell.stack, cell.transport, server, database)
+            driver, python = catalogue.drivers()[cell.driver], options.python(cell.driver)
+            url = driver.url(cell.stack, cell.transport, server, database)
             began = time.monotonic()
             with subprocess.Popen(
-                [options.python(cell.driver), "-m", catalogue.module(cell)],
+                [python, "-m", catalogue.module(cell)],
                 cwd=options.root,
-                env={**environ, "DATABASE_URL": url},
+                env={**environ, **environment(python).environ(driver), "DATABASE_URL": url},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -120,6 +120,7 @@ def run_cell(
                     [str(subject.environment.interpreter), "-m", module(cell, around.root)],
                     env={
                         **around.environ,
+                        **subject.environment.environ(subject.driver),
                         "DATABASE_URL": subject.driver.url(cell.stack, cell.transport, reached, database),
                         VARIABLE: str(channel.path),
                     },

@@ -23,26 +23,39 @@ VARIABLE = "MATRIX_PYTHON"
 
 #: Prints what there is to know, as JSON; it is run by another interpreter, where nothing of ours is installed.
 _QUESTIONS = """
-import importlib.metadata, json, platform, ssl, sys
+import importlib.metadata, json, platform, ssl, sys, sysconfig
 found = {}
 for distribution in importlib.metadata.distributions():
     name = distribution.metadata["Name"]
     found[name.lower().replace("_", "-").replace(".", "-")] = distribution.version
-print(json.dumps({"python": platform.python_version(), "openssl": ssl.OPENSSL_VERSION.split()[1], "installed": found}))
+print(json.dumps({
+    "python": platform.python_version(),
+    "openssl": ssl.OPENSSL_VERSION.split()[1],
+    "packages": sysconfig.get_path("platlib"),
+    "installed": found,
+}))
 """
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """An interpreter and what is installed for it: `installed` holds versions by normalised distribution name."""
+    """An interpreter and what is installed for it: `installed` holds versions by normalised distribution name.
+
+    `packages` is the folder that distributions are installed into.
+    """
 
     python: str
     openssl: str
+    packages: str
     installed: dict[str, str]
     interpreter: Path = Path()
 
     def has(self, driver: Driver) -> bool:
         """Whether something is installed that provides a driver."""
         return any(normalised(name) in self.installed for name in driver.facts.distributions)
+
+    def environ(self, driver: Driver) -> dict[str, str]:
+        """Return the environment variables that programs with a driver need."""
+        return {name: text.replace("{packages}", self.packages) for name, text in driver.facts.environ.items()}
 
     def versions(self) -> dict[str, str]:
         """Return the versions that every cell of this environment shares."""

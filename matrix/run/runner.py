@@ -178,7 +178,9 @@ def _run_cells(
                 return start
             cell = subject.cell
             return interpreters.of(
-                subject.environment.interpreter, catalogue.preload(cell.stack, cell.driver, options.root)
+                subject.environment.interpreter,
+                catalogue.preload(cell.stack, cell.driver, options.root),
+                subject.environment.environ(subject.driver),
             ).start
 
         worker = Worker(

@@ -207,6 +207,43 @@ def mysql_mysqlclient_compressed(server: Server, port: int) -> None:
     connection.close()
 
 
+def _mysqlconnector(server: Server, port: int, *, use_pure: bool) -> Any:
+    # Only needed to record, and not in every environment.
+    driver = importlib.import_module("mysql.connector")
+    account = {"user": server.user, "password": server.password, "collation": "utf8mb4_general_ci"}
+    return driver.connect(host="127.0.0.1", port=port, ssl_disabled=True, use_pure=use_pure, **account)
+
+
+def _use_mysqlconnector(connection: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("CREATE DATABASE IF NOT EXISTS corpus")
+    connection.database = "corpus"
+    cursor.execute(TABLE.replace("TABLE", "TEMPORARY TABLE"))
+    cursor.execute(ROWS)
+    cursor.execute(LOOK_UP, (104,))
+    cursor.fetchall()
+    cursor.execute("SELECT NULL, 'Müller'")
+    cursor.fetchall()
+    with contextlib.closing(connection.cursor(prepared=True)) as prepared:
+        for number in (105, 106):
+            prepared.execute(LOOK_UP, (number,))
+            prepared.fetchall()
+    connection.commit()
+    connection.ping()
+    connection.reset_session()
+    connection.close()
+
+
+def mysql_mysqlconnector_pure(server: Server, port: int) -> None:
+    """Use Connector/Python, which pings before each cursor; prepared statements."""
+    _use_mysqlconnector(_mysqlconnector(server, port, use_pure=True))
+
+
+def mysql_mysqlconnector_c(server: Server, port: int) -> None:
+    """Use Connector/Python over libmysqlclient, which pings before each cursor; prepared statements."""
+    _use_mysqlconnector(_mysqlconnector(server, port, use_pure=False))
+
+
 def _psycopg(server: Server, port: int, **options: Any) -> Any:
     account = {"user": server.user, "password": server.password, "dbname": "corpus", "sslmode": "disable"}
     return psycopg.connect(host="127.0.0.1", port=port, **(account | options))
