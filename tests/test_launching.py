@@ -299,3 +299,13 @@ def test_a_changed_wiring_changes_what_is_printed_and_what_is_run(
         assert now.files != was.files
         assert run_files(repository, replace(one, cell=cell), monkeypatch) == was.program
         assert run_files(changed, replace(subject(changed, name), cell=cell), monkeypatch) == now.program
+
+
+def test_the_quick_subset_has_each_application_under_each_launcher_and_each_driver() -> None:
+    everything = launcher_runner.chosen(launchers(), Options(drivers=tuple(drivers())))
+    quick = launcher_runner.chosen(launchers(), Options(drivers=tuple(drivers()), quick=True))
+    assert set(quick) < set(everything)
+    under = {(cell.application, cell.launcher) for cell in everything}
+    assert {(cell.application, cell.launcher) for cell in quick if cell.remedy == "none"} == under
+    assert {cell.driver for cell in quick} == {cell.driver for cell in everything}
+    assert len(quick) <= 2 * len(under)

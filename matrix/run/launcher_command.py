@@ -40,6 +40,9 @@ def add_commands(commands: Any) -> None:
         metavar="GLOB",
         help="only cells whose id matches, e.g. 'django/gunicorn/*/psycopg' (repeatable; default: those over tcp)",
     )
+    add.add_argument(
+        "--quick", action="store_true", help="of each application under a launcher two cells, each on one driver"
+    )
     add_python(add)
     add.add_argument("--list", action="store_true", help="print the ids of the cells and run nothing")
     add.add_argument("--repeat", type=positive, metavar="N", help="run each cell N times (default: once)")
@@ -75,6 +78,7 @@ def _launchers(options: argparse.Namespace) -> int:
         update=options.update,
         jobs=options.jobs,
         deadline=options.deadline,
+        quick=options.quick,
         pythons=pythons(options),
     )
     cells = chosen(names, asked)

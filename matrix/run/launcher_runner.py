@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import catalogue
+from matrix.catalogue.assemble import NONE
 from matrix.catalogue.launcher_claims import launcher_cells, launcher_claims, update
 from matrix.catalogue.launchers import applications, launchers
 from matrix.errors import MatrixError, MissingError
@@ -80,9 +81,28 @@ def chosen(names: Iterable[str], options: Options) -> list[LauncherCell]:
     """Return the cells of some launchers that the options ask for; raise MatrixError for a glob that matches none."""
     names = set(names)
     cells = [cell for cell in launcher_cells(options.root) if cell.launcher in names and cell.driver in options.drivers]
-    if not options.only:
-        return [cell for cell in cells if cell.transport == TRANSPORT]
-    return catalogue.select(options.only, cells, parts=PARTS)
+    if options.only:
+        cells = catalogue.select(options.only, cells, parts=PARTS)
+    else:
+        cells = [cell for cell in cells if cell.transport == TRANSPORT]
+    return _quick(cells, options) if options.quick else cells
+
+
+def _quick(cells: Iterable[LauncherCell], options: Options) -> list[LauncherCell]:
+    """Return two cells of each application under each launcher: no remedy, and the last that keeps the session.
+
+    The drivers take turns.
+    """
+    claims = {name: launcher_claims(name, options.root, reviewed=False) for name in launchers(options.root)}
+    groups: dict[tuple[str, str], dict[str, list[LauncherCell]]] = {}
+    for cell in cells:
+        groups.setdefault((cell.launcher, cell.application), {}).setdefault(cell.driver, []).append(cell)
+    found = []
+    for number, drivers in enumerate(groups.values()):
+        mine = list(drivers.values())[number % len(drivers)]
+        good = [cell for cell in mine if (claim := claims[cell.launcher].get(cell)) and claim.outcomes == ("works",)]
+        found += [cell for cell in mine if cell.remedy == NONE][:1] + good[-1:]
+    return list(dict.fromkeys(found))
 
 
 def run(cells: list[LauncherCell], options: Options) -> LauncherSummary:

@@ -37,6 +37,7 @@ class Options:
     deadline: float = DEADLINE
     direct: bool = False
     fresh: bool = False
+    quick: bool = False
     pythons: dict[str, Path] = field(default_factory=dict)
     root: Path = ROOT
 
