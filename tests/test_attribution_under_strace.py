@@ -26,7 +26,7 @@ from matrix.run.environment import environment, interpreter
 from matrix.run.tap import Tap
 from matrix.servers import Server
 from matrix.wire.attribution import Attribution, attribute, is_socket, undelivered
-from matrix.wire.processes import processes
+from matrix.wire.processes import processes, slack
 
 #: A cell for each way of sending and of exiting, on every driver; few, because tracing is slow.
 CELLS = catalogue.select(
@@ -211,7 +211,7 @@ def run(subject: Subject, around: Surroundings, database: str, mark: int) -> Tra
     with contextlib.closing(servers.observer(subject.server)) as observer:
         found = run_cell(subject, around, observer, database=database, mark=mark, start=start_traced).run
     users = [{step.who for step in found.steps if step.session == c.session is not None} for c in found.connections]
-    attributions = attribute(found.connections, processes(found.steps), users)
+    attributions = attribute(found.connections, processes(found.steps, slack(found.connections)), users)
     sockets = trace(output.read_text(errors="replace"), around.folder)
     names = {step.pid: step.who for step in found.steps}
     return Traced(found.connections, attributions, in_order(sockets, found.connections), names)

@@ -87,6 +87,17 @@ def test_a_message_that_arrives_shortly_after_a_step_still_belongs_to_it() -> No
     assert sender(told(steps, connection(12, event(late, "COM_QUIT"))), "COM_QUIT") == "child 1"
 
 
+def test_a_message_that_a_relay_saw_late_still_belongs_to_its_step() -> None:
+    """How late the relay was it measured itself: as long as it was busy, or waited for a processor."""
+    closing = ("25 child 1 close", "26 child 1 close: done", "27 child 1 meet", "800 child 1 meet: done")
+    steps = written(*WAITING, *closing, "900 parent wait: exit 0")
+    at = 26 + SLACK * 1000 + 399
+    late, punctual = (connection(12, event(at, "COM_QUIT")) for _ in range(2))
+    late.late = 0.4
+    assert sender(told(steps, late), "COM_QUIT") == "child 1"
+    assert sender(told(steps, punctual), "COM_QUIT") != "child 1"
+
+
 def test_nothing_arrives_late_once_a_later_query_had_its_result() -> None:
     steps = written(
         *CONNECTED,

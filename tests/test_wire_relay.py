@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.records.wire import Connection, Event
-from matrix.wire import describe, fuzz, recorder
+from matrix.wire import describe, forward, fuzz, recorder
 from matrix.wire.mysql import MySQLDecoder
 from matrix.wire.relay import Address, Listener, Relay, RelayError
 
@@ -353,6 +354,31 @@ def test_open_connections_go_on_after_close_unless_dropped(relay: Relay, tmp_pat
             ends.client.sendall(b"still there")
             assert ends.server.recv(100) == b"still there"
         ends.close()
+
+
+def test_the_relay_knows_how_late_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Busy with another connection it sees bytes late; while it sleeps it does not."""
+    lateness = forward._Lateness()
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        poll = select.poll()
+        poll.register(reader, select.POLLIN)
+        writer.send(b"at once")
+        lateness.poll(poll, 1000)
+        reader.recv(100)
+        writer.send(b"while it is busy")
+        time.sleep(0.2)
+        lateness.poll(poll, 1000)
+        reader.recv(100)
+        assert lateness.at_most() >= 0.2
+        threading.Timer(0.3, writer.send, [b"while it sleeps"]).start()
+        lateness.poll(poll, 5000)
+        assert lateness.at_most() < 0.2
+        reader.recv(100)
+        monkeypatch.setattr(lateness, "_waited", iter([0.0, 0.4]).__next__)
+        threading.Timer(0.3, writer.send, [b"while it waits for a processor"]).start()
+        lateness.poll(poll, 5000)
+        assert lateness.at_most() >= 0.4
 
 
 def test_the_sockets_of_postgresql_have_the_names_its_clients_want(relay: Relay, short_folder: Path) -> None:

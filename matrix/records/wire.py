@@ -76,6 +76,7 @@ class Connection(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True)
     opened_at, closed_at: seconds since the epoch; closed_at is None while it is open.
     session: the server's own id of the session where it could be read, else None.
     tls: a TLS ClientHello was seen. opaque_from: when the first bytes came that could not be read, or None.
+    late: seconds by which the relay was late at most in seeing bytes, because it was busy or waited for a processor.
     dropped: the relay ended it because it was asked to.
     client_pid: the process that connected, known for Unix sockets on Linux. client_port: its TCP port.
     server_port: the TCP port the server sees as its client's (`pg_stat_activity.client_port`,
@@ -87,6 +88,7 @@ class Connection(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True)
     session: int | None = None
     tls: bool = False
     opaque_from: float | None = None
+    late: float = 0.0
     dropped: bool = False
     client_pid: int | None = None
     client_port: int | None = None

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from matrix.records.evidence import BY_ORDER
 from matrix.records.steps import HOLDING
 from matrix.wire import describe
-from matrix.wire.processes import QUERYING, SLACK, WITHOUT_FORK
+from matrix.wire.processes import QUERYING, WITHOUT_FORK, slack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -298,7 +298,7 @@ class _Wire:
         """Return when a process can have been started first that inherits the connection from the parent."""
         opened, parent = self._connection.opened_at, self._known.get("parent")
         if parent is None or parent.threads_from <= opened:
-            return opened - SLACK
+            return opened - slack([self._connection])
         return max((s.end for s in parent.spans if s.action in WITHOUT_FORK and s.under_way(opened)), default=opened)
 
     def _able_to_open(self) -> set[str]:
@@ -341,7 +341,7 @@ class _Wire:
         if "parent" not in openers:
             return set(openers)
         opened = self._connection.opened_at
-        opened -= SLACK if self._known["parent"].threads_from <= opened else 0
+        opened -= slack([self._connection]) if self._known["parent"].threads_from <= opened else 0
         return openers | {n for n, p in self._known.items() if not p.is_parent and p.started_by >= opened}
 
     def _replies(self) -> Iterable[tuple[int, str | None]]:

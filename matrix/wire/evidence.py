@@ -15,7 +15,7 @@ from matrix.records.evidence import Entry, Evidence, step_entries
 from matrix.records.stable import Letters, sessions, stable
 from matrix.wire import describe
 from matrix.wire.attribution import BURST, TERMINATION, attribute, first_event, is_socket, undelivered
-from matrix.wire.processes import processes
+from matrix.wire.processes import processes, slack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ def timeline(run: Run) -> Evidence:
     letters = Letters()
     for session in sessions(run.steps):
         letters.letter(session)
-    known = processes(steps)
+    known = processes(steps, slack(run.connections))
     moments = [
         _Moment(step.at, entry, entry.went_wrong)
         for step, entry in zip(steps, step_entries([letters.plain(step) for step in steps]), strict=True)

@@ -120,6 +120,37 @@ class _Closing:
     drop: bool
 
 
+class _Lateness:
+    """Measures how late the loop is in seeing bytes: it was busy with others, or waited for a processor."""
+
+    def __init__(self) -> None:
+        self._returned = time.monotonic()
+        self._earliest = self._returned
+        try:
+            self._schedule: int | None = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # not Linux, or a kernel that does not say
+            self._schedule = None
+
+    def poll(self, poll: select.poll, milliseconds: float) -> list[tuple[int, int]]:
+        """Poll, and note since when what is ready may have waited."""
+        entered, waited = time.monotonic(), self._waited()
+        ready = poll.poll(milliseconds)
+        returned = time.monotonic()
+        woken = returned - (self._waited() - waited)
+        # If poll did not sleep, what is ready may have come since it returned last.
+        self._earliest = woken if woken - entered > 0.001 else min(woken, self._returned)
+        self._returned = returned
+        return ready
+
+    def at_most(self) -> float:
+        """Return for how many seconds at most bytes that are read now have waited."""
+        return time.monotonic() - self._earliest
+
+    def _waited(self) -> float:
+        """Return for how many seconds this process has waited for a processor in all."""
+        return int(os.pread(self._schedule, 80, 0).split()[1]) / 1e9 if self._schedule is not None else 0.0
+
+
 class Forwarder:
     """Listeners and pairs of sockets, and the loop that serves them.
 
@@ -131,6 +162,7 @@ class Forwarder:
         self._control = control
         self._answers = answers
         self._poll = select.poll()
+        self._lateness = _Lateness()
         self._handlers: dict[int, Handler] = {}
         self._to_decode: deque[tuple[Callable[[], None], int]] = deque()
         self._bytes_to_decode = 0
@@ -148,7 +180,7 @@ class Forwarder:
         parent_checked = time.monotonic()
         idle = True
         while self._running:
-            ready = self._poll.poll(self._patience(idle=idle))
+            ready = self._lateness.poll(self._poll, self._patience(idle=idle))
             idle = not ready
             for number, events in ready:
                 handler = self._handlers.get(number)
@@ -289,7 +321,7 @@ class Forwarder:
             self._pair_up(entry, sock, peer)
 
     def _pair_up(self, entry: _Entry, sock: socket.socket, peer: tuple[str, int] | str) -> None:
-        connection = Connection(time.time())
+        connection = Connection(time.time(), late=self._lateness.at_most())
         sock.setblocking(False)
         if isinstance(peer, tuple):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -408,6 +440,8 @@ class Forwarder:
             self._broken(side, _name(error))
             return
         at = time.time()
+        connection = side.pair.connection
+        connection.late = max(connection.late, self._lateness.at_most())
         peer = side.peer
         if data:
             self._forward(side, data, at)

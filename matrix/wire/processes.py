@@ -1,7 +1,8 @@
 """What each process was doing when, from its steps: which processes can have sent something at a moment.
 
 Times are seconds since the epoch, by the wall clock of one machine. The relay sees bytes a little after they were sent,
-so a step that may have left bytes behind counts until `SLACK` after its end.
+so a step that may have left bytes behind counts for a while after its end: for as long as the relay measured that it
+was late at most, and `SLACK`, which it cannot measure.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 from matrix.records.steps import HOLDING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from matrix.records.steps import Step
     from matrix.records.wire import Connection
 
-#: Seconds by which the relay may be late in seeing what a process sent.
+#: Seconds that bytes may take to where the relay sees them.
 SLACK = 0.05
 
 #: Steps that run statements, and so send no termination message unless they fail.
@@ -152,8 +153,13 @@ class Process:
         return min(ends)
 
 
-def processes(steps: Sequence[Step]) -> dict[str, Process]:
-    """Return each process with its steps, the parent first, children by number."""
+def slack(connections: Iterable[Connection]) -> float:
+    """Return by how many seconds the relay may have seen anything on some connections after it was sent."""
+    return SLACK + max((connection.late for connection in connections), default=0.0)
+
+
+def processes(steps: Sequence[Step], slack: float = SLACK) -> dict[str, Process]:
+    """Return each process with its steps, the parent first, children by number; see `slack`."""
     found: dict[str, Process] = {}
     open_spans: dict[tuple[str, str, str], Span] = {}
     for step in sorted(steps, key=lambda step: step.at):
@@ -172,7 +178,7 @@ def processes(steps: Sequence[Step]) -> dict[str, Process]:
         _set_workers(children, parent)
         _set_gone(children, parent)
     _find_disturbed(found.values())
-    _wait_for_relay(found.values())
+    _wait_for_relay(found.values(), slack)
     order = sorted(found, key=lambda name: (name != "parent", [int(n) for n in re.findall(r"\d+", name)]))
     return {name: found[name] for name in order}
 
@@ -234,10 +240,10 @@ def _find_disturbed(known: Collection[Process]) -> None:
                 span.disturbed = later.disturbed = True
 
 
-def _wait_for_relay(known: Collection[Process]) -> None:
+def _wait_for_relay(known: Collection[Process], slack: float) -> None:
     """Set by when the relay had seen what was sent before a moment.
 
-    That is `SLACK` later, or when a query that was sent after that moment had its result: one loop serves all
+    That is `slack` later, or when a query that was sent after that moment had its result: one loop serves all
     connections, and has seen what came before the query by the time it passes on the reply.
     """
     answered = [
@@ -248,7 +254,7 @@ def _wait_for_relay(known: Collection[Process]) -> None:
     ]
 
     def seen(at: float) -> float:
-        return min([at + SLACK, *(end for begin, end in answered if begin >= at)])
+        return min([at + slack, *(end for begin, end in answered if begin >= at)])
 
     for process in known:
         process.seen = seen(process.gone)
