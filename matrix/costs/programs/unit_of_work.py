@@ -9,7 +9,7 @@ stack = clock.stack(sys.argv[2])
 
 def measure() -> dict[str, int]:
     """Measure a round."""
-    return {name: clock.timed_queries(way) for name, way in stack.WAYS.items()}
+    return {name: clock.fastest_query(way) for name, way in stack.WAYS.items()}
 
 
 if __name__ == "__main__":
