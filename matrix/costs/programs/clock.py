@@ -43,9 +43,15 @@ def fastest_query(look_up: Callable[[int], None]) -> int:
 
 
 def rounds(count: int, measure: Callable[[], dict[str, int]], *, warm_up: int = WARM_UP) -> dict[str, list[int]]:
-    """Measure again and again, and return what was measured by name, an entry for each round that counts."""
-    measured = [measure() for _ in range(warm_up + count)][warm_up:]
-    return {name: [each[name] for each in measured] for name in measured[0]}
+    """Measure again and again, and return what was measured by name, an entry for each round that counts.
+
+    Each round prints a line, so that whoever started the program sees that it does not hang.
+    """
+    measured = []
+    for round_ in range(warm_up + count):
+        measured.append(measure())
+        print("round", round_ + 1, flush=True)
+    return {name: [each[name] for each in measured[warm_up:]] for name in measured[0]}
 
 
 def compared(base: str, title: str, query: str = "query") -> dict[str, str]:
