@@ -22,6 +22,8 @@ from msgspec.structs import replace
 from matrix import catalogue
 from matrix.__main__ import COMMANDS, main
 from matrix.catalogue import STACKS
+from matrix.catalogue.assemble import assemble
+from matrix.catalogue.launchers import launchers
 from matrix.catalogue.pattern import pasted, pattern
 from matrix.errors import MatrixError
 from matrix.pages import check, choice, commands, explain_command, links, prose, statements, symptoms, tables
@@ -829,7 +831,7 @@ def test_an_orm_that_is_not_run_gets_the_answer_of_the_driver_and_is_told(facts:
 
 def test_a_launcher_that_is_not_run_gets_the_answer_of_one_that_forks_like_it(facts: Facts) -> None:
     found = answer(facts, "bad record mac", driver="quick", launcher="django-q")
-    assert any("it forks like multiprocessing" in note for note in found.notes)
+    assert any("the answer is that of multiprocessing" in note for note in found.notes)
     assert answer(facts, "bad record mac", driver="quick", launcher="a launcher of tomorrow").fixes
 
 
@@ -841,14 +843,37 @@ def test_a_text_without_a_driver_gets_code_that_fits_every_driver(facts: Facts) 
         assert not any(one.module in fix.files[""] for one in facts.drivers.values())
 
 
-def test_a_hook_that_is_printed_calls_what_the_code_above_it_defines(facts: Facts) -> None:
+@pytest.mark.parametrize("launcher", launchers())
+def test_files_to_paste_are_those_that_cells_of_the_launcher_ran(launcher: str) -> None:
+    known = load()
+    held = 0
+    for driver in known.drivers:
+        for orm in ("none", *STACKS):
+            for fix in answer(known, "bad record mac", driver=driver, orm=orm, launcher=launcher).fixes:
+                if fix.launcher:
+                    ran = [known.launched[cell] for cell in fix.cells]
+                    assert all(seen.holds for seen in ran)
+                    cell = ran[0].cell
+                    assert (cell.driver, cell.launcher, cell.remedy) == (driver, launcher, fix.remedy)
+                    assert fix.files == assemble(cell.application, launcher, fix.remedy, driver).files
+                    held += 1
+    assert held
+
+
+def test_code_under_a_launcher_without_cells_says_that_it_is_not_run(facts: Facts) -> None:
     for launcher in facts.prose.launchers:
-        for orm in STACKS:
-            for fix in answer(facts, "bad record mac", driver="quick", orm=orm, launcher=launcher.id).fixes:
-                code, *hooks = fix.files.values()
-                for hook in hooks:
-                    assert re.search(r"discard_inherited|install", hook)
-                    assert all(f"def {name}(" in code for name in re.findall(r"discard_inherited|install", hook))
+        found = answer(facts, "bad record mac", driver="quick", orm="django", launcher=launcher.id)
+        assert found.fixes
+        assert {fix.launcher for fix in found.fixes} == {None}
+        assert any("tested with a plain fork" in note for note in found.notes)
+
+
+def test_a_launcher_that_forks_inside_its_own_code_gets_none_that_stands_where_it_forks() -> None:
+    found = answer(load(), "bad record mac", driver="psycopg", orm="django", launcher="rq")
+    for fix in found.fixes:
+        assert fix.launcher
+        assert not fix.files.keys() & launchers()[fix.launcher].files.keys()
+    assert any("forks in the same way" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from matrix.catalogue import STACK_TITLES, STACKS
+from matrix.catalogue.launchers import launchers
 from matrix.pages import causes, pasted, remedy_files, symptoms
 from matrix.pages.causes import Sure, Verdict
 from matrix.pages.facts import by_example
-from matrix.pages.remedy_files import Fix
+from matrix.pages.remedy_files import Fix, plainly
 from matrix.pages.words import lower_first
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ FORK = "fork"
 FORKS = (FORK, "forked-with-threads")
 #: How many causes, hazards and cells an answer names.
 CAUSES, HAZARDS, CELLS = 4, 3, 4
+#: The application that is a program with Flask-SQLAlchemy, as texts name it.
+FLASK = "flask_sqlalchemy"
 _SURE = {"certain": "Almost certainly", "likely": "Probably", "possible": "Possibly"}
 
 
@@ -91,6 +94,8 @@ class _Case(NamedTuple):
     stack: str | None
     run_driver: str | None
     run_launcher: str | None
+    application: str | None
+    pool: bool
     notes: tuple[str, ...]
 
 
@@ -119,7 +124,7 @@ def answer(
 def of_symptom(facts: Facts, symptom: Symptom) -> Answer:
     """Return the answer to a symptom alone: nothing is known but its message."""
     reading = pasted.read(symptom.message)
-    none = _Case(None, None, None, _name(reading.protocol), None, None, None, ())
+    none = _Case(None, None, None, _name(reading.protocol), None, None, None, None, pool=False, notes=())
     verdicts = causes.weigh(reading) or (Verdict(causes.causes()[FORK], 0, "likely"),)
     return _answer(facts, symptom, symptom.message, verdicts, none)
 
@@ -132,6 +137,7 @@ def _case(facts: Facts, reading: Reading, driver: str | None, orm: str | None, l
         protocol = run.protocol if run else pasted.protocol_of(driver) or _name(reading.protocol)
     else:
         driver, protocol = _name(reading.driver), _name(reading.protocol)
+    told = pasted.plain(orm or "")
     orm = (pasted.known("orm", orm) or orm) if orm else _name(reading.orm)
     orm = "none" if orm == "bare" else orm
     launcher = (pasted.known("launcher", launcher) or launcher) if launcher else _name(reading.launcher)
@@ -144,13 +150,36 @@ def _case(facts: Facts, reading: Reading, driver: str | None, orm: str | None, l
         notes.append(f"No cell runs {what}: the answer is that of {run_driver}, which speaks the same protocol.")
     elif protocol and not run_driver:
         notes.append(f"No cell runs a driver for {protocol}, so there is no code to paste for it.")
-    launchers = {one.id for one in facts.prose.launchers}
-    run_launcher = launcher if launcher in launchers else pasted.forks_like(launcher or "")
-    run_launcher = run_launcher if run_launcher in launchers else None
-    if launcher and run_launcher != launcher:
-        like = f"it forks like {run_launcher}" if run_launcher else "the answer is that of any process that forks"
-        notes.append(f"No cell runs {launcher}: {like}.")
-    return _Case(driver, orm, launcher, protocol, stack, run_driver, run_launcher, tuple(notes))
+    run_launcher, note = _run_launcher(facts, launcher)
+    flask = told == "flask-sqlalchemy" or any(FLASK in line.lower for line in reading.lines)
+    return _Case(
+        driver,
+        orm,
+        launcher,
+        protocol,
+        stack,
+        run_driver,
+        run_launcher,
+        application=FLASK if stack == "sqlalchemy" and flask else None,
+        pool=stack == "django" and any("psycopg_pool" in line.lower for line in reading.lines),
+        notes=(*notes, *note),
+    )
+
+
+def _run_launcher(facts: Facts, launcher: str | None) -> tuple[str | None, list[str]]:
+    """Return the launcher whose answer fits, by the name of its folder, and a note if it is another."""
+    if launcher is None:
+        return None, []
+    known = {plainly(one): one for one in launchers(facts.root)}
+    known |= {plainly(name): one.name for one in launchers(facts.root).values() for name in one.facts.common_names}
+    known |= {plainly(one.id): one.id for one in facts.prose.launchers if plainly(one.id) not in known}
+    like = pasted.forks_like(launcher) or ""
+    found = known.get(plainly(launcher)) or known.get(plainly(like))
+    if found is None:
+        return None, [f"No cell runs {launcher}: the answer is that of any process that forks."]
+    if plainly(found) == plainly(launcher):
+        return found, []
+    return found, [f"No cell runs {launcher}: the answer is that of {found}, which forks in the same way."]
 
 
 def _run_driver(facts: Facts, driver: str | None, protocol: str | None, stack: str | None) -> str | None:
@@ -214,6 +243,11 @@ def _answer(facts: Facts, symptom: Symptom | None, message: str, verdicts: Seque
     exact = _exact(symptom, symptoms.normalise(message), here) if symptom else []
     likely = exact or here or cells
     hazards = by_example(likely) if forks else {}
+    fixes = _fixes(facts, hazards, likely, case) if forks and (case.protocol is None or case.run_driver) else ()
+    notes = case.notes
+    if case.run_launcher and fixes and not fixes[0].launcher:
+        note = f"No cell runs {case.run_launcher} with this driver and ORM: the code is tested with a plain fork."
+        notes += (f"{note} docs/choosing.md says where it goes.",)
     return Answer(
         message=message[:300],
         symptom=symptom.id if symptom else None,
@@ -228,13 +262,26 @@ def _answer(facts: Facts, symptom: Symptom | None, message: str, verdicts: Seque
             + (f" {_evidence(facts, symptom, cells, here, exact, case)}" if forks and symptom else ""),
             _to_do(verdicts),
         ),
-        notes=case.notes,
+        notes=notes,
         causes=tuple(_named(verdict, case.protocol) for verdict in verdicts),
-        fixes=remedy_files.fixes(facts, hazards, case.stack, _code_driver(facts, likely, case), case.run_launcher)
-        if forks and (case.protocol is None or case.run_driver)
-        else (),
+        fixes=fixes,
         shown=tuple(_shown(facts, name, some) for name, some in list(hazards.items())[:HAZARDS]),
         links=dict(symptom.described.reported) if symptom else {},
+    )
+
+
+def _fixes(
+    facts: Facts, hazards: dict[str, list[Observation]], likely: Sequence[Observation], case: _Case
+) -> tuple[Fix, ...]:
+    return remedy_files.fixes(
+        facts,
+        hazards,
+        case.stack,
+        _code_driver(facts, likely, case),
+        case.run_launcher,
+        case.application,
+        pool=case.pool,
+        inside=plainly(case.launcher or "") == plainly(case.run_launcher or ""),
     )
 
 

@@ -71,11 +71,19 @@ def _checks(answer: Answer) -> list[str]:
 
 def _fix(fix: Fix) -> list[str]:
     place = ", ".join(filter(None, [fix.driver or "every driver", STACK_TITLES[fix.stack], fix.launcher]))
-    lines = prose(f"Code, if it is a fork ({fix.remedy}, tested for {place}): {fix.title}")
+    how = "run as printed with" if fix.launcher else "tested with"
+    lines = prose(f"Code, if it is a fork ({fix.remedy}, {how} {place}): {fix.title}")
+    if fix.program:
+        lines += prose(
+            f"Complete files of the program in {fix.program} under {fix.launcher}; change yours likewise.", 2
+        )
+        lines += [] if fix.files else prose("Nothing has to be changed in the files.", 2)
     for name, text in fix.files.items():
         lines += ["", *([f"  {name}:", ""] if name else [])]
-        lines += [f"    # Yours: {', '.join(fix.yours)}"] if fix.yours and not name else []
+        lines += [f"    # Yours: {', '.join(fix.yours)}"] if fix.yours else []
         lines += code(text)
-    lines += ["", *prose(fix.where, 2)] if fix.where else [""]
-    lines += [line for sentence in fix.cost for line in prose(sentence, 2)]
-    return [*lines, f"  From {fix.source}; tested in:", *(f"    {cell}: {seen}" for cell, seen in fix.cells.items())]
+    lines += ["", *(line for sentence in fix.cost for line in prose(sentence, 2))]
+    lines += (
+        prose(f"These hold there too: {', '.join(fix.others)}; `nox -s advise` prints them.", 2) if fix.others else []
+    )
+    return [*lines, f"  From {fix.source}; seen in:", *(f"    {cell}: {seen}" for cell, seen in fix.cells.items())]

@@ -197,9 +197,9 @@ def read(pasted: str | bytes, drivers: Mapping[str, DriverFacts] | None = None) 
 
 def known_driver(name: str, drivers: Mapping[str, DriverFacts]) -> str | None:
     """Return the name of the driver, of those that are run, that goes by some name, module or distribution."""
-    plain = _plain(name)
+    wanted = plain(name)
     for known, facts in drivers.items():
-        if plain in map(_plain, (known, facts.module, *facts.distributions)):
+        if wanted in map(plain, (known, facts.module, *facts.distributions)):
             return known
     modules = _clues().driver.get(name, _Named()).modules
     return next((known for known, facts in drivers.items() if facts.module in modules), None)
@@ -207,16 +207,16 @@ def known_driver(name: str, drivers: Mapping[str, DriverFacts]) -> str | None:
 
 def known(kind: str, name: str) -> str | None:
     """Return what the table calls a driver, an ORM or a launcher that goes by some name or module."""
-    plain = _plain(name)
+    wanted = plain(name)
     for found, one in getattr(_clues(), kind).items():
-        if plain in map(_plain, (found, *one.modules)):
+        if wanted in map(plain, (found, *one.modules)):
             return str(found)
     return None
 
 
 def forks_like(launcher: str) -> str | None:
     """Return the launcher whose way of forking another one shares, None if the table does not say."""
-    return next((one.forks for name, one in _clues().launcher.items() if _plain(name) == _plain(launcher)), None)
+    return next((one.forks for name, one in _clues().launcher.items() if plain(name) == plain(launcher)), None)
 
 
 def protocol_of(driver: str) -> str | None:
@@ -224,7 +224,8 @@ def protocol_of(driver: str) -> str | None:
     return _clues().driver.get(driver, _Named()).protocol
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name in small letters, with `-` between its parts."""
     return re.sub(r"[-_. ]+", "-", name.lower())
 
 

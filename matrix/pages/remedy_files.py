@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from matrix.catalogue import STACKS
 from matrix.catalogue.pattern import driver_code, pasted, pattern
+from matrix.errors import MatrixError
 from matrix.pages import choice
+from matrix.pages.launched import files_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,9 +26,10 @@ HAZARDS, CELLS = 3, 4
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
     """A remedy, its code, and the cells that test it.
 
-    `driver` is None for code that is the same for every driver. `files` are texts by the name of the file that they go
-    into; the name is empty if the program decides. `yours` are names that the code uses and the program has,
-    `by_driver` is what it needs besides from each driver.
+    `driver` is None for code that is the same for every driver. With a `launcher`, `files` are those of a program that
+    was run under it, complete, by name, and `program` says where that stands; else it is one text without a name, and
+    `yours` are names that it uses and the program has, `by_driver` what it needs besides from each driver. `others` are
+    remedies that held in the same cells.
     """
 
     remedy: str
@@ -37,12 +39,13 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
     launcher: str | None
     quality: str
     files: dict[str, str]
-    yours: tuple[str, ...]
-    by_driver: dict[str, str]
-    where: str
     cost: tuple[str, ...]
     source: str
     cells: dict[str, str]
+    yours: tuple[str, ...] = ()
+    by_driver: dict[str, str] = {}
+    program: str = ""
+    others: tuple[str, ...] = ()
 
 
 def fixes(
@@ -51,15 +54,25 @@ def fixes(
     stack: str | None,
     driver: str | None,
     launcher: str | None,
+    application: str | None = None,
+    *,
+    pool: bool = False,
+    inside: bool = True,
 ) -> tuple[Fix, ...]:
     """Return the best remedy of a stack, or the shortest of each if the stack is not known.
 
-    It is tested for these hazards; if none is, for those that happen under the launcher, or anywhere. Without a driver
-    its code is the same for all of them.
+    It is the smallest that held under the launcher, as it was run there. If nothing was, it is one that is tested for
+    these hazards; if none is, for those that happen under the launcher, or anywhere. Without a driver its code is the
+    same for all of them. `application` is the kind of program, if it is not the stack's usual one, `pool` whether it
+    keeps a pool of its own, `inside` whether the code can stand where the launcher forks.
     """
-    under = next((one for one in facts.prose.launchers if one.id == launcher), None)
+    under = next((one for one in facts.prose.launchers if plainly(one.id) == plainly(launcher or "")), None)
     anyway = list(under.hazards if under else facts.names("hazard"))
     stacks = [stack] if stack else [name for name in STACKS if driver is None or name in facts.drivers[driver].stacks]
+    if launcher and driver:
+        run = (_launched(facts, one, driver, launcher, application, pool=pool, inside=inside) for one in stacks)
+        if ran := tuple(fix for fix in run if fix):
+            return ran
     found = (
         _best(facts, names, name, [driver] if driver else None, under, short=stack is None)
         for name in stacks
@@ -69,6 +82,39 @@ def fixes(
     for fix in filter(None, found):
         by_stack.setdefault(fix.stack, fix)
     return tuple(by_stack.values())
+
+
+def plainly(name: str) -> str:
+    """Return a launcher's name as pages of prose and folders both have it."""
+    return "".join(filter(str.isalnum, name.lower())).removesuffix("pool")
+
+
+def _launched(
+    facts: Facts, stack: str, driver: str, launcher: str, application: str | None, *, pool: bool, inside: bool
+) -> Fix | None:
+    """Return the smallest remedy that held in every cell of a launcher, with the files that those cells ran."""
+    try:
+        found = files_for(facts, driver, application or stack, launcher, pool=pool)
+    except MatrixError:  # there is no such launcher or application, or none with a pool
+        return None
+    offers = [one for one in found.offers if inside or not one.advice.files.keys() & found.launcher.files.keys()]
+    if not offers:
+        return None
+    offer, *others = offers
+    return Fix(
+        remedy=offer.remedy,
+        title=offer.advice.title,
+        stack=stack,
+        driver=driver,
+        launcher=found.launcher.name,
+        quality="new session" if any(seen.outcome == "new session" for seen in offer.cells) else "works",
+        files=offer.advice.files,
+        cost=tuple(offer.cost),
+        source=f"launchers/{found.launcher.name}/launcher.toml",
+        cells={seen.id: f"{seen.outcome}, {seen.count} right" for seen in offer.cells[:CELLS]},
+        program=f"launchers/applications/{found.application.name}",
+        others=tuple(other.remedy for other in others),
+    )
 
 
 def fixes_by_stack(facts: Facts, hazards: Mapping[str, Iterable[Observation]]) -> tuple[Fix, ...]:
@@ -136,25 +182,17 @@ def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None, la
     code = pasted(path, which[0], facts.root) if drivers and len(drivers) == 1 else pattern(path, facts.root)
     if code.from_driver and not drivers:
         return None
-    wiring = launcher.wiring.strip() if launcher and _fits(launcher.wiring, code.code) else ""
     return Fix(
         remedy=remedy,
         title=example.title,
         stack=stack,
         driver=drivers[0] if drivers and len(drivers) == 1 else None,
-        launcher=launcher.id if launcher else None,
+        launcher=None,
         quality=worst.quality or "",
-        files={"": code.code} | ({"the launcher's hook": wiring} if wiring else {}),
+        files={"": code.code},
         yours=code.yours,
         by_driver={name: driver_code(name, code.from_driver, facts.root) for name in which if code.from_driver},
-        where=launcher.where if launcher and wiring else "",
         cost=tuple(choice.cost(facts, worst)[:3]),
         source=str(example.path),
         cells={seen.id: seen.outcome for seen in worst.cells[:CELLS]},
     )
-
-
-def _fits(wiring: str, code: str) -> bool:
-    """Whether the functions that a launcher's hook calls are defined in the code, and there are any."""
-    called = set(re.findall(r"\b(discard\w*|install|dispose\w*|start_\w+)\b", wiring))
-    return bool(called) and all(f"def {name}(" in code for name in called)
