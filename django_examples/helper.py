@@ -98,7 +98,7 @@ def insert(number: int) -> None:
 
 
 def check_out(using: str) -> None:
-    """Take a connection out of the alias's pool, and report its session without asking the server."""
+    """Take a connection out of the alias's pool, and report its session without querying the server."""
 
     def session(_: None) -> transcript.Result:
         return transcript.done(driver.session_id(connections[using].connection))
@@ -107,7 +107,7 @@ def check_out(using: str) -> None:
 
 
 def show_transaction() -> None:
-    """Report what Django believes of the transaction, without asking the server."""
+    """Report the transaction state that Django records, without querying the server."""
 
     def state() -> str:
         autocommit = "on" if connection.autocommit else "off"

@@ -56,7 +56,7 @@ def connect(*, autocommit: bool = True) -> Any:
 
 
 def check_out(pool: Any, **options: Any) -> Any:
-    """Take a connection out of `pool`, and report its session without asking the server."""
+    """Take a connection out of `pool`, and report its session without querying the server."""
     return step("check out", pool.getconn, result=_session, **options)
 
 
@@ -119,7 +119,7 @@ def insert(connection: Any, number: int) -> None:
 
 
 def show_transaction(connection: Any) -> None:
-    """Report what the driver believes of the connection's transaction, without asking the server."""
+    """Report the transaction state that the driver records, without querying the server."""
     step("transaction state", driver.transaction_state, connection, result=transcript.state)
 
 

@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 as claimed, 1 not as claimed, 2 the work could not be done."""
+    """Run a command and return its exit status: 0 as expected, 1 not as expected, 2 the work could not be done."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a table's signs shows `?` beside the words that say the same.

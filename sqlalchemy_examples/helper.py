@@ -130,7 +130,7 @@ def insert(session: Session, number: int) -> None:
 
 
 def check_out(engine: Engine) -> Connection:
-    """Take a connection out of the engine's pool, and report its session without asking the server."""
+    """Take a connection out of the engine's pool, and report its session without querying the server."""
 
     def session(connection: Connection) -> transcript.Result:
         return transcript.done(driver.session_id(connection.connection.driver_connection))
@@ -139,7 +139,7 @@ def check_out(engine: Engine) -> Connection:
 
 
 def show_transaction(session: Session) -> None:
-    """Report what SQLAlchemy believes of the session's transaction, without asking the server."""
+    """Report the transaction state that the `Session` records, without querying the server."""
 
     def state() -> str:
         return "in transaction" if session.in_transaction() else "no transaction"

@@ -147,7 +147,7 @@ def test_a_cell_that_is_not_as_claimed_fails_with_its_transcript(checkout: Path)
     path.write_text(f'"bare/closed_in_child/postgresql" = {{outcome = "works", reason = "{reason}"}}\n')
     done = matrix("run", "--only", CELL, "--output", str(checkout / "out"), cwd=checkout)
     assert done.returncode == 1, done.stderr
-    assert f"NOT AS CLAIMED {CELL}: seen parent error 1x; claimed works" in done.stdout
+    assert f"NOT AS EXPECTED {CELL}: seen parent error 1x; expected works" in done.stdout
     assert "child 1  close: done" in done.stdout
     observed = results.read(checkout / "out" / "psycopg.json")[CELL]
     assert observed.outcome == "parent error"

@@ -121,7 +121,7 @@ def test_a_race_and_a_deviation_are_marked(page: str) -> None:
     assert "a race" in hangs[0]
     assert "odd" not in hangs[1].split()
     assert "odd" in differs[1].split()
-    assert ", not as claimed" in differs[0]
+    assert ", not as expected" in differs[0]
 
 
 def test_nothing_is_loaded_from_anywhere(page: str) -> None:
@@ -348,7 +348,7 @@ def test_junit_names_each_cell_once_and_its_parts_in_the_order_of_readers() -> N
 def test_junit_says_what_is_wrong_and_keeps_hostile_text() -> None:
     root = ElementTree.fromstring(junit(report()))
     failure = next(root.iter("failure"))
-    assert failure.attrib == {"type": "not as claimed", "message": "seen wrong row 1x; claimed parent error"}
+    assert failure.attrib == {"type": "not as expected", "message": "seen wrong row 1x; expected parent error"}
     assert HOSTILE.replace("\x1b", "\\x1b") in (failure.text or "")
     error, skipped = next(root.iter("error")), next(root.iter("skipped"))
     assert error.attrib["message"].startswith("it printed nothing </script>")
@@ -372,10 +372,10 @@ def test_junit_takes_any_character(text: str) -> None:
 
 def test_the_summary_has_totals_the_table_and_folded_transcripts() -> None:
     text = markdown(report())
-    assert "6 cells: **3** as claimed, **1** not as claimed, **1** not judged, **1** not applicable" in text
+    assert "6 cells: **3** as expected, **1** not as expected, **1** not judged, **1** not applicable" in text
     assert "no MySQL \\| here" in text
     assert text.count("<details>") == text.count("</details>") == 1
-    assert f"<code>{DIFFERS}</code>: seen wrong row 1x; claimed parent error" in text
+    assert f"<code>{DIFFERS}</code>: seen wrong row 1x; expected parent error" in text
     assert "parent   look up 1: order 1, session A" in text
 
 
@@ -432,7 +432,7 @@ def test_folders_are_merged(
     assert set(unpack(page)["cells"]) == set(summary.observations)
     assert "at" in drawn(page, CLOSED)[-1]
     assert ElementTree.parse(xml).getroot().attrib["tests"] == str(len(summary.observations))
-    assert "**1** not as claimed" in text.read_text("utf-8")
+    assert "**1** not as expected" in text.read_text("utf-8")
 
 
 def test_of_a_cell_in_two_folders_the_later_counts_with_its_evidence(tmp_path: Path) -> None:

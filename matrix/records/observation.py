@@ -69,7 +69,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What was observed of a cell.
 
     `outcome` is the worst of all runs, `seen` says in how many runs each outcome was the worst. `parent`, `children`,
-    `server` and `steps` describe one run: the first that is not as claimed, else the first of the worst. In `steps`,
+    `server` and `steps` describe one run: the first that is not as expected, else the first of the worst. In `steps`,
     sessions are letters, and times and pids are left out; a long run without its uneventful middle, `omitted` steps
     after index `omitted_after`. `versions` names everything that took part. `note` says why a cell is not applicable.
     """

@@ -68,15 +68,15 @@ class Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
 
     @property
     def status(self) -> int:
-        """The exit status: 2 if work could not be done, in whole or in part, 1 if a cell is not as claimed, else 0."""
+        """The exit status: 2 if work could not be done, in whole or in part, 1 if a cell is not as expected, else 0."""
         missing = bool(self.unavailable) and not (self.allow_missing and self.runs)
         return 2 if self.broken or missing else 1 if self.deviations else 0
 
     def explain(self, key: str) -> str:
-        """Return what a cell showed and what is claimed of it: `seen hang 2x, works 3x; claimed works`."""
+        """Return what a cell showed and what is claimed of it: `seen hang 2x, works 3x; expected works`."""
         seen = ", ".join(f"{outcome} {count}x" for outcome, count in self.observations[key].seen.items())
         claim = self.claims.get(key)
-        return f"seen {seen}; " + (f"claimed {' or '.join(claim.outcomes)}" if claim else "nothing is claimed yet")
+        return f"seen {seen}; " + (f"expected {' or '.join(claim.outcomes)}" if claim else "nothing is expected yet")
 
     def add(self, other: Summary) -> None:
         """Add what came of another run; `outputs` are the later run's."""
@@ -97,7 +97,7 @@ def deviates(seen: Observation, claim: Claim | None) -> bool:
 
 
 def is_race(seen: Observation, claim: Claim | None) -> bool:
-    """Whether a cell's outcome differs from run to run: as claimed, else, if nothing is claimed, as seen."""
+    """Whether a cell's outcome differs from run to run: as expected, else, if nothing is claimed, as seen."""
     return claim.is_race if claim else len(seen.seen) > 1
 
 

@@ -19,7 +19,7 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def junit(summary: Summary) -> str:
     """Return a run as XML: a suite a driver, a case a cell.
 
-    A cell that is not as claimed is a failure and holds its transcript; one that could not be judged is an error; one
+    A cell that is not as expected is a failure and holds its transcript; one that could not be judged is an error; one
     that is not applicable is skipped. Only what was run is in it, and no times: cells run side by side.
     """
     root = ElementTree.Element("testsuites", name="matrix")
@@ -71,7 +71,7 @@ def _case(suite: ElementTree.Element, key: str, summary: Summary, *, deviates: b
         return "skipped"
     if not deviates:
         return None
-    kind = "not as claimed" if key in summary.claims else "not claimed yet"
+    kind = "not as expected" if key in summary.claims else "without an expected result"
     failure = ElementTree.SubElement(case, "failure", type=kind, message=_legal(summary.explain(key)))
     failure.text = _legal("\n".join(["", *seen.transcript, ""]))
     return "failures"

@@ -301,7 +301,7 @@
     const note = all.texts[cell.note];
     const claim = cell.outcome === "not applicable" ? null
       : !claimed.length ? "nothing is claimed of it yet"
-      : `${claimed.join(" or ")}: ${cell.odd ? "NOT as claimed" : "as claimed"}`;
+      : `${claimed.join(" or ")}: ${cell.odd ? "NOT as expected" : "as expected"}`;
     return el("section", {},
       el("p", { class: "lead" }, badge(cell.outcome, sign), " ", sentence(meaning)),
       el("dl", { class: "facts" },

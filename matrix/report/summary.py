@@ -34,7 +34,7 @@ def markdown(summary: Summary) -> str:
         parts.append(f"### {len(summary.broken)} not judged")
         parts.append("\n".join(f"* {code(key)}: {plain(why)}" for key, why in sorted(summary.broken.items())))
     if deviations:
-        parts.append(f"### {len(deviations)} not as claimed")
+        parts.append(f"### {len(deviations)} not as expected")
     size = len("\n\n".join(parts).encode())
     for number, key in enumerate(deviations):
         part = _deviation(summary, key)
@@ -48,12 +48,12 @@ def markdown(summary: Summary) -> str:
 
 def _totals(summary: Summary, deviations: int) -> str:
     counts = {
-        "as claimed": summary.as_claimed,
-        "not as claimed": deviations,
+        "as expected": summary.as_claimed,
+        "not as expected": deviations,
         "not judged": len(summary.broken),
         "not applicable": summary.not_applicable,
     }
-    text = ", ".join(f"**{count}** {name}" for name, count in counts.items() if count or name == "as claimed")
+    text = ", ".join(f"**{count}** {name}" for name, count in counts.items() if count or name == "as expected")
     runs = f", {summary.runs} runs in {summary.seconds:.0f} s" if summary.runs else ""
     servers = "; ".join(map(plain, summary.servers))
     cells = len(summary.observations) + len(summary.broken)

@@ -239,20 +239,22 @@ def _print_summary(summary: Summary, *, with_table: bool) -> None:
 
 
 def _print_findings(summary: Summary, *, transcripts: bool) -> None:
-    """Print what is not as it should be, a line for each, with the transcript of what is not as claimed."""
+    """Print what is not as it should be, a line for each, with the transcript of what is not as expected."""
     for key in summary.deviations:
         seen, claim = summary.observations[key], summary.claims.get(key)
         if claim is None:
             continue
         counts = ", ".join(f"{name} {count}x" for name, count in seen.seen.items())
-        print(f"NOT AS CLAIMED {key}: seen {counts}; claimed {' or '.join(claim.outcomes)}")
+        print(f"NOT AS EXPECTED {key}: seen {counts}; expected {' or '.join(claim.outcomes)}")
         if transcripts:
             for step in seen.steps[:SHOWN]:
                 print(f"    {step}")
             if len(seen.steps) > SHOWN:
                 print(f"    ... {len(seen.steps) - SHOWN} more lines")
     if unclaimed := summary.unclaimed:
-        print(f"NOT CLAIMED YET: {len(unclaimed)} cells, {unclaimed[0]} first; --update writes their claims for review")
+        print(
+            f"NO EXPECTED RESULT: {len(unclaimed)} cells, {unclaimed[0]} first; --update writes what they showed for review"
+        )
     for key, why in summary.broken.items():
         print(f"NOT JUDGED {key}: {why}")
     for why in summary.unavailable.values():
@@ -260,9 +262,9 @@ def _print_findings(summary: Summary, *, transcripts: bool) -> None:
 
 
 def _total(summary: Summary) -> str:
-    parts = [f"{summary.as_claimed} cells as claimed"]
+    parts = [f"{summary.as_claimed} cells as expected"]
     if summary.deviations:
-        parts.append(f"{len(summary.deviations)} not as claimed")
+        parts.append(f"{len(summary.deviations)} not as expected")
     if summary.broken:
         parts.append(f"{len(summary.broken)} not judged")
     if summary.not_applicable:

@@ -99,13 +99,15 @@ def _print(summary: LauncherSummary) -> None:
         print(f"{SIGNS[seen.outcome]} {key:{width}}  {_line(seen)}")
     for key in summary.deviations:
         claim = summary.claims.get(key)
-        print(f"NOT AS CLAIMED {key}: " + (f"claimed {' or '.join(claim.outcomes)}" if claim else "nothing is claimed"))
+        print(
+            f"NOT AS EXPECTED {key}: " + (f"expected {' or '.join(claim.outcomes)}" if claim else "nothing is expected")
+        )
     for key, why in summary.broken.items():
         print(f"NOT JUDGED {key}: {why}")
     for path in summary.reviewed:
         print(f"claims to review: {path}")
     good = len(summary.observations) - len(summary.deviations)
-    print(f"{good} cells as claimed, {len(summary.deviations)} not, {summary.runs} runs in {summary.seconds:.0f} s")
+    print(f"{good} cells as expected, {len(summary.deviations)} not, {summary.runs} runs in {summary.seconds:.0f} s")
 
 
 def _line(seen: LauncherObservation) -> str:

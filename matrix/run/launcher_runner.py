@@ -71,7 +71,7 @@ class LauncherSummary:
 
     @property
     def status(self) -> int:
-        """The exit status: 2 if work could not be done, 1 if a cell is not as claimed, else 0."""
+        """The exit status: 2 if work could not be done, 1 if a cell is not as expected, else 0."""
         return (
             2 if self.broken or not any(seen.applies for seen in self.observations.values()) else bool(self.deviations)
         )
@@ -234,7 +234,7 @@ class _Work:
                 raise
 
     def _one(self, cell: LauncherCell, observers: Observers, progress: Progress) -> bool:
-        """Run a cell once; return whether it was as claimed."""
+        """Run a cell once; return whether it was as expected."""
         root = self._options.root
         server = self._servers[cell.server]
         assert isinstance(server, Server)
@@ -274,7 +274,7 @@ class _Work:
         if good := claim is not None and launched.verdict.outcome in claim.outcomes:
             return good
         progress.say(
-            f"not as claimed: {cell.id}: {launched.verdict.outcome}, {launched.load.right} of {launched.load.asked}"
+            f"not as expected: {cell.id}: {launched.verdict.outcome}, {launched.load.right} of {launched.load.asked}"
         )
         return False
 

@@ -54,7 +54,7 @@ class Progress:
             self._running[name] = time.monotonic()
 
     def end(self, name: str, *, odd: bool = False) -> None:
-        """Note that it has ended, `odd` where it is not as claimed."""
+        """Note that it has ended, `odd` where it is not as expected."""
         with self._lock:
             self._running.pop(name, None)
             self._done += 1
@@ -69,7 +69,7 @@ class Progress:
         now = time.monotonic()
         text = f"{self._done}/{self._total} {self._what}, {now - self._began:.0f} s"
         if self._odd:
-            text += f", {self._odd} not as claimed"
+            text += f", {self._odd} not as expected"
         if self._running:
             name, since = min(self._running.items(), key=lambda item: item[1])
             text += f", {name} for {now - since:.1f} s"

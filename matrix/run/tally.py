@@ -22,9 +22,9 @@ _RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
 
 @dataclass
 class Tally:
-    """The runs of a cell. Of their verdicts it keeps the one that is shown: the first of the worst not as claimed.
+    """The runs of a cell. Of their verdicts it keeps the one that is shown: the first of the worst not as expected.
 
-    If all are as claimed, that is the first of the worst. However often a cell is run, a tally stays as small.
+    If all are as expected, that is the first of the worst. However often a cell is run, a tally stays as small.
     """
 
     cell: Coordinates
@@ -43,7 +43,7 @@ class Tally:
         return True
 
     def deviates(self, verdict: Verdict) -> bool:
-        """Whether a verdict is not as claimed."""
+        """Whether a verdict is not as expected."""
         return self.claim is None or verdict.outcome not in self.claim.outcomes
 
     def _weight(self, verdict: Verdict) -> tuple[bool, int]:

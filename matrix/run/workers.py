@@ -130,7 +130,7 @@ class Worker:
             self.progress.end(key, odd=odd)
 
     def _run(self, subject: Subject, observers: Observers) -> bool:
-        """Run a subject, count it, and return whether it was not as claimed."""
+        """Run a subject, count it, and return whether it was not as expected."""
         with self._lock:
             number, self._databases = self._databases, self._databases + 1
         result = run_cell(
@@ -148,7 +148,7 @@ class Worker:
             self.runs += 1
         odd = tally.deviates(verdict)
         if odd and not self._stopping.is_set():
-            self.progress.say(f"not as claimed: {subject.cell.id}: {verdict.outcome}")
+            self.progress.say(f"not as expected: {subject.cell.id}: {verdict.outcome}")
         if shown and self.evidence_of:
             evidence = self.evidence_of(result.run)
             with self._lock:

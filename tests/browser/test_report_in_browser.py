@@ -96,7 +96,7 @@ def test_a_search_takes_words_and_patterns(visit: Open, typed: str, found: list[
 
 def test_only_what_is_not_as_claimed(visit: Open) -> None:
     page = visit()
-    page.get_by_text("not as claimed 1").click()
+    page.get_by_text("not as expected 1").click()
     assert shown(page) == [DIFFERS]
 
 
@@ -105,7 +105,7 @@ def test_a_click_opens_a_cell_and_escape_closes_it(visit: Open) -> None:
     cell(page, CLOSED).click()
     dialog = page.get_by_role("dialog", name="closed_in_child")
     expect(dialog).to_contain_text("The parent got an exception.")
-    expect(dialog).to_contain_text("parent error: as claimed")
+    expect(dialog).to_contain_text("parent error: as expected")
     expect(dialog).to_contain_text("close() ends the session")
     expect(dialog).to_contain_text("Fix inyour application")
     expect(dialog.get_by_role("link", name="example.org/why")).to_have_attribute("href", "https://example.org/why")
