@@ -252,9 +252,7 @@ def _print_findings(summary: Summary, *, transcripts: bool) -> None:
             if len(seen.steps) > SHOWN:
                 print(f"    ... {len(seen.steps) - SHOWN} more lines")
     if unclaimed := summary.unclaimed:
-        print(
-            f"NO EXPECTED RESULT: {len(unclaimed)} cells, {unclaimed[0]} first; --update writes what they showed for review"
-        )
+        print(f"NO EXPECTED RESULT: {len(unclaimed)} cells, {unclaimed[0]} first; --update writes them for review")
     for key, why in summary.broken.items():
         print(f"NOT JUDGED {key}: {why}")
     for why in summary.unavailable.values():
