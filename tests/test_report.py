@@ -451,6 +451,18 @@ def test_not_applicable_replaces_nothing_that_was_observed(tmp_path: Path) -> No
     assert list(summary.evidence) == [CLOSED]
 
 
+@pytest.mark.parametrize("content", ["[]", '{"format":2,"cells":{"x":7}}', '{"format":2,"cells":[]}', "{", "\xff"])
+def test_evidence_of_a_wrong_shape_is_one_line(
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_results(tmp_path, {CLOSED: observation(CLOSED)}, {CLOSED: timeline()})
+    (path,) = tmp_path.glob("*/*/*.json")
+    path.write_text(content, encoding="latin-1")
+    assert main(["report", str(tmp_path), "--output", str(tmp_path / "report.html")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert path.name in line
+
+
 def test_a_folder_without_results_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert re.fullmatch(r"matrix: .*: no results there; .*\n", capsys.readouterr().err)

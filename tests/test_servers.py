@@ -98,7 +98,7 @@ def session_id(connection: Any) -> int:
     return number
 
 
-def eventually(true: Callable[[], object], seconds: float = 5) -> bool:
+def eventually(true: Callable[[], object], seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
@@ -794,9 +794,9 @@ def test_nothing_is_left(ending: str) -> None:
         makers = {str(number) for number, command in commands().items() if run.token.encode() in command}
         assert shared_memory(makers)
         run.process.send_signal(signal.Signals[ending])
-        run.process.wait(20)
+        run.process.wait(60)
         assert eventually(lambda: not shared_memory(makers))
-    run.process.wait(20)
+    run.process.wait(60)
     assert eventually(lambda: not run.left()), run.left()
 
 
