@@ -145,6 +145,7 @@ def _measure(run: _Run, place: Place, number: int) -> list[Cost]:
                 ],
                 env={
                     **environ,
+                    **run.environments[place.driver].environ(driver),
                     "DATABASE_URL": driver.url(place.stack, place.transport, reached, database),
                     VARIABLE: str(channel.path),
                 },
