@@ -26,14 +26,12 @@ from matrix.catalogue.assemble import assemble
 from matrix.catalogue.launchers import launchers
 from matrix.catalogue.pattern import pasted, pattern
 from matrix.errors import MatrixError
-from matrix.pages import check, choice, commands, explain_command, links, prose, statements, symptoms, tables
+from matrix.pages import check, commands, explain_command, links, prose, statements, symptoms, tables
 from matrix.pages.answers import Answer, answer
-from matrix.pages.commands import advice
 from matrix.pages.explain import printed
 from matrix.pages.facts import Facts, load, shown_cells
 from matrix.pages.render import render
 from matrix.records import results
-from matrix.records.facts import TRANSPORTS
 from matrix.records.observation import Observation, ServerView, View
 from matrix.records.reading import ROOT
 from matrix.records.stable import plain
@@ -150,6 +148,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         (root / "drivers" / name / "expected.toml").write_text(claims)
     shutil.copytree(ROOT / prose.FOLDER, root / prose.FOLDER)
+    shutil.copytree(ROOT / "launchers", root / "launchers")
     for path in (*ROOT.glob("*.md"), ROOT / "LICENSE", *(ROOT / "docs").glob("*.svg"), ROOT / "docs" / "usage.md"):
         shutil.copy(path, root / path.relative_to(ROOT))
     (root / "matrix").mkdir()
@@ -602,75 +601,20 @@ def test_what_differs_from_driver_to_driver_is_printed_once_for_each(facts: Fact
         assert f"[{driver}](../../drivers/{driver}/README.md):\n\n```python\ndef descriptor(connection):" in rest
 
 
-# Advice.
+# Without results.
 
 
-def test_every_driver_stack_and_launcher_gets_an_answer_whose_cells_exist(facts: Facts) -> None:
-    known = {cell.id for cell in facts.cells}
-    for launcher in facts.prose.launchers:
-        for stack in STACKS:
-            for driver in (name for name, its in facts.drivers.items() if stack in its.stacks):
-                for transport in TRANSPORTS:
-                    found = choice.advise(facts, launcher, stack, driver, transport)
-                    assert found.best, (launcher.id, stack, driver)
-                    assert found.best.remedy not in launcher.not_here
-                    assert {seen.id for seen in found.best.cells} <= known
-                    lines = advice(facts, launcher, stack, driver, transport)
-                    assert any(line.startswith("    ") for line in lines)
-                    assert "Tested in:" in lines
-
-
-def test_a_remedy_that_fails_over_one_transport_is_not_recommended_there(root: Path) -> None:
-    facts = load(root / "results", root)
-    launcher = facts.prose.launchers[0]
-    best = choice.advise(facts, launcher, "django", "swift", "tls").best
-    assert best
-    change(root, best.cells[0].id, outcome="hang", seen={"works": 19, "hang": 1})
-    facts = load(root / "results", root)
-    again = choice.advise(facts, launcher, "django", "swift", "tls")
-    assert again.best
-    assert again.best.remedy != best.remedy
-    assert best.remedy in [proof.remedy for proof in again.failing]
-    other = choice.advise(facts, launcher, "django", "swift", "tcp").best
-    assert other
-    assert other.remedy == best.remedy
-
-
-def test_a_remedy_that_costs_the_session_comes_after_one_that_does_not_and_says_so(root: Path) -> None:
-    facts = load(root / "results", root)
-    launcher = facts.prose.launchers[0]
-    best = choice.advise(facts, launcher, "django", "swift", "tls").best
-    assert best
-    (seen,) = best.cells
-    parent = replace(seen.parent, session="new")
-    change(root, seen.id, outcome="new session", seen={"new session": 1}, parent=parent)
-    facts = load(root / "results", root)
-    again = choice.advise(facts, launcher, "django", "swift", "tls")
-    assert again.best
-    assert again.best.remedy != best.remedy
-    proof = next(proof for proof in again.others if proof.remedy == best.remedy)
-    assert proof.quality == "new session"
-    assert "The parent has a new session afterwards" in choice.cost(facts, proof)[0]
-
-
-def test_what_does_not_protect_is_said(facts: Facts) -> None:
-    lines = "\n".join(advice(facts, facts.prose.launchers[0], "django", "swift", "tls"))
-    assert "does not protect" in lines
-    assert "closed_in_child: parent error" in " ".join(lines.split())
-
-
-def test_nothing_is_recommended_without_results(root: Path) -> None:
-    facts = load(root / "no results", root)
-    launcher = facts.prose.launchers[0]
-    assert choice.advise(facts, launcher, "django", "swift", "tcp").best is None
-    assert "No remedy is tested here" in "\n".join(advice(facts, launcher, "django", "swift", "tcp"))
-    assert "Nothing was observed yet." in render(facts)["README.md"]
+def test_without_results_the_readme_says_so(root: Path) -> None:
+    assert "Nothing was observed yet." in render(load(root / "no results", root))["README.md"]
 
 
 def test_a_driver_that_a_stack_does_not_have_is_left_out_there(facts: Facts) -> None:
     pages = render(facts)
     titles = {name: stack.facts.title for name, stack in catalogue.stacks().items()}
-    row = next(line for line in pages["docs/choosing.md"].splitlines() if line.startswith(f"| {titles['django']} |"))
+    lines = pages["docs/choosing.md"].splitlines()
+    at, row = next((at, line) for at, line in enumerate(lines) if line.startswith(f"| {titles['django']} |"))
+    header = next(line for line in lines[at::-1] if line.startswith("| application |"))
+    assert [name.strip() for name in header.split("|")[2:-1]] == [*facts.drivers]
     assert [cell.strip() == "" for cell in row.split("|")[2:-1]] == [name == PLAIN for name in facts.drivers]
     for name in facts.drivers:
         assert (f"\n{titles['django']}:\n" in pages[f"drivers/{name}/README.md"]) == (name != PLAIN)
@@ -1010,18 +954,19 @@ def test_a_page_of_a_message_that_is_gone_is_removed(root: Path) -> None:
 def test_commands_end_with_the_right_status(capsys: pytest.CaptureFixture[str]) -> None:
     drivers = catalogue.drivers()
     name, driver = next(iter(drivers.items()))
-    launchers = [launcher.id for launcher in load().prose.launchers]
     assert main(["explain", "MySQL server has gone away"]) == 0
     assert main(["explain", "the flux capacitor is out"]) == 1
     for called in (name, driver.facts.distributions[0].upper(), driver.facts.module):
-        assert main(["advise", "--driver", called, "--orm", "django", "--launcher", launchers[0], "--tls"]) == 0
+        assert (
+            main(["advise", "--driver", called, "--orm", "django", "--launcher", next(iter(launchers())), "--tls"]) == 0
+        )
     capsys.readouterr()
     assert main(["advise", "--driver", "cx_oracle"]) == 2
     assert main(["advise", "--driver", name, "--launcher", "systemd"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(known in lines[0] for known in drivers)
-    assert all(known in lines[1] for known in launchers)
+    assert all(known in lines[1] for known in launchers())
 
 
 def test_a_driver_that_is_not_run_with_an_orm_is_one_line(
@@ -1029,7 +974,10 @@ def test_a_driver_that_is_not_run_with_an_orm_is_one_line(
 ) -> None:
     monkeypatch.setattr(commands, "load", lambda _: facts)
     assert main(["advise", "--driver", PLAIN, "--orm", "django"]) == 2
-    assert capsys.readouterr().err == "matrix: plain is not run with Django, but with no ORM and SQLAlchemy\n"
+    assert (
+        capsys.readouterr().err
+        == "matrix: plain is not run with Django, but as: without an ORM, SQLAlchemy, Flask-SQLAlchemy\n"
+    )
     assert main(["advise", "--driver", PLAIN, "--orm", "sqlalchemy"]) == 0
 
 

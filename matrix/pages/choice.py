@@ -1,4 +1,4 @@
-"""Decides from observations what to write: which remedy protects where, what it costs, and what does not protect."""
+"""Decides from the examples' observations which remedy protects where, and what it costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from matrix.records.outcomes import GOOD
 
 if TYPE_CHECKING:
     from matrix.pages.facts import Facts
-    from matrix.pages.prose import Advice, Launcher
     from matrix.records.observation import Observation
 
 _COST = re.compile(r"\b(costs?|pays?|price|opens|loses)\b")
@@ -35,23 +34,6 @@ class Proof:
         return bool(self.cells) and {outcome for seen in self.cells for outcome in seen.seen} == {"child error"}
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What to write for one stack, driver, transport and launcher.
-
-    `best` is None if no remedy is tested there. `others` are tested too, the better first; `failing` exist there and
-    do not protect. `covered` are the launcher's hazards that do harm there and that `best` is for. `folklore` is what
-    is often recommended and does not protect there, with the cells that show it.
-    """
-
-    best: Proof | None
-    others: list[Proof]
-    failing: list[Proof]
-    covered: list[str]
-    folklore: list[tuple[Advice, list[Observation]]]
-    cost: list[str]
-
-
 def prove(facts: Facts, remedy: str, stack: str, driver: str, transport: str | None = None) -> Proof:
     """Return whether a remedy protects with a stack and driver, over one transport or all of them."""
     cells = facts.of(example=remedy, stack=stack, driver=driver, transport=transport)
@@ -64,50 +46,6 @@ def remedies_for(facts: Facts, hazard: str, stack: str, driver: str, transport: 
     """Return the tested remedies of a hazard: first those that keep the parent's session, then as it names them."""
     proofs = [prove(facts, name, stack, driver, transport) for name in facts.remedies(hazard)]
     return sorted((proof for proof in proofs if proof.quality), key=lambda proof: GOOD.index(proof.quality or ""))
-
-
-def harmful(facts: Facts, hazard: str, stack: str, driver: str, transport: str | None = None) -> list[Observation]:
-    """Return the cells in which a hazard does harm."""
-    cells = facts.of(example=hazard, stack=stack, driver=driver, transport=transport)
-    return [seen for seen in cells if set(seen.seen) - set(GOOD)]
-
-
-def advise(facts: Facts, launcher: Launcher, stack: str, driver: str, transport: str) -> Choice:
-    """Return what to write under a launcher.
-
-    Of the remedies that are tested there and apply under the launcher, the best keeps the parent's session, then is
-    for most of the hazards that do harm there, then is what the launcher's `prefer` names first.
-    """
-    harm = [name for name in launcher.hazards if harmful(facts, name, stack, driver, transport)]
-    prefer = launcher.prefer
-
-    def rank(proof: Proof) -> tuple[int, int, int, str]:
-        covered = len(set(facts.hazards(proof.remedy)) & set(harm))
-        place = prefer.index(proof.remedy) if proof.remedy in prefer else len(prefer)
-        return GOOD.index(proof.quality or GOOD[1]), -covered, place, proof.remedy
-
-    proofs = [
-        prove(facts, name, stack, driver, transport)
-        for name in facts.names("remedy")
-        if (stack, name) in facts.examples and name not in launcher.not_here
-    ]
-    tested = sorted((proof for proof in proofs if proof.quality), key=rank)
-    best = tested[0] if tested else None
-    folklore = [
-        (advice, cells)
-        for advice in facts.prose.advice
-        if stack in (advice.stacks or [stack])
-        and advice.example not in launcher.not_here
-        and (cells := harmful(facts, advice.example, stack, driver, transport))
-    ]
-    return Choice(
-        best=best,
-        others=tested[1:],
-        failing=[proof for proof in proofs if not proof.quality and proof.cells],
-        covered=[name for name in harm if best and name in facts.hazards(best.remedy)],
-        folklore=folklore,
-        cost=cost(facts, best) if best else [],
-    )
 
 
 def cost(facts: Facts, proof: Proof) -> list[str]:

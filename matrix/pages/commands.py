@@ -5,23 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matrix.catalogue import STACK_TITLES, STACKS
-from matrix.catalogue.pattern import pasted
+from matrix.catalogue import drivers
+from matrix.catalogue.launchers import applications, launchers, works_with
 from matrix.errors import MatrixError
-from matrix.pages import check, choice, words
+from matrix.pages import check, words
 from matrix.pages.facts import load
+from matrix.pages.launched import failure, files_for, find_application, find_launcher, unknown
 from matrix.pages.words import prose
-from matrix.records.outcomes import by_outcome
 from matrix.records.results import RESULTS
 
 if TYPE_CHECKING:
     import argparse
 
     from matrix.pages.facts import Facts
-    from matrix.pages.prose import Launcher
-
-#: What `--orm` takes.
-ORMS = ("none", *STACKS)
+    from matrix.pages.launched import Answer
 
 
 def add_commands(subparsers: Any) -> None:
@@ -41,8 +38,11 @@ def add_commands(subparsers: Any) -> None:
     add = subparsers.add_parser("advise", help="print the code that is tested for a stack", allow_abbrev=False)
     add.set_defaults(command=_advise)
     add.add_argument("--driver", required=True, metavar="NAME", help="the driver")
-    add.add_argument("--orm", choices=ORMS, default="none", help="the ORM (default none)")
-    add.add_argument("--launcher", metavar="NAME", default="process-pool", help="what starts the processes")
+    add.add_argument("--orm", metavar="NAME", default="none", help=f"{', '.join(applications())} (default none)")
+    add.add_argument("--pool", action="store_true", help="the ORM's own pool, such as Django's OPTIONS[\"pool\"]")
+    add.add_argument(
+        "--launcher", metavar="NAME", default="process_pool", help=f"{', '.join(launchers())} (default process_pool)"
+    )
     how = add.add_mutually_exclusive_group()
     how.add_argument("--tls", dest="transport", action="store_const", const="tls", help="the connection is encrypted")
     how.add_argument("--unix", dest="transport", action="store_const", const="unix", help="over a Unix socket")
@@ -73,62 +73,67 @@ def _pages(options: argparse.Namespace) -> int:
 
 def _advise(options: argparse.Namespace) -> int:
     facts = load(options.results)
-    driver = _driver(facts, options.driver) or ""
-    launchers = {launcher.id: launcher for launcher in facts.prose.launchers}
-    if options.launcher not in launchers:
-        raise MatrixError(f"there is no launcher {options.launcher!r}; there are {', '.join(launchers)}")
-    stack, served = _stack(options.orm) or "bare", facts.drivers[driver].stacks
-    if stack not in served:
-        orms = " and ".join(STACK_TITLES[name] for name in served)
-        raise MatrixError(f"{driver} is not run with {STACK_TITLES[stack]}, but with {orms}")
-    print("\n".join(advice(facts, launchers[options.launcher], stack, driver, options.transport)))
+    driver = _driver(facts, options.driver)
+    launcher = find_launcher(options.launcher, facts.root)
+    application = find_application(options.orm, pool=options.pool, root=facts.root)
+    if not works_with(application, drivers(facts.root)[driver]):
+        fit = (
+            one.facts.title for one in applications(facts.root).values() if works_with(one, drivers(facts.root)[driver])
+        )
+        raise MatrixError(f"{driver} is not run with {application.facts.title}, but as: {', '.join(fit)}")
+    found = files_for(facts, driver, application.name, launcher.name, transport=options.transport)
+    print("\n".join(advice(found, options.launcher, options.transport)))
     return 0
 
 
-def advice(facts: Facts, launcher: Launcher, stack: str, driver: str, transport: str) -> list[str]:
-    """Return what `advise` prints, as lines: the remedy, its code and cost, what does not protect, the proof."""
-    found = choice.advise(facts, launcher, stack, driver, transport)
-    lines = [f"{launcher.title}, {STACK_TITLES[stack]}, {driver}, {transport}"]
-    lines += [*prose(launcher.forks), *prose(launcher.exits)]
-    if found.best is None:
-        lines += ["", "No remedy is tested here: none has results."]
+def advice(found: Answer, called: str, transport: str) -> list[str]:
+    """Return what `advise` prints, as lines: what happens without a remedy, and the files of each that holds.
+
+    `called` is the launcher's name as it was given.
+    """
+    launcher, title = found.launcher, found.application.facts.title
+    lines = [f"{launcher.facts.title}, {title}, {found.driver}, {transport}"]
+    if called in launcher.facts.common_names:
+        lines += prose(f"{called} was not run: it forks as {launcher.name} does, and this is what was seen there.")
+    lines += [*prose(launcher.facts.forks), *prose(launcher.facts.leaves)]
+    if not found.was_run:
+        return [*lines, "", *prose(_not_run(found))]
+    if found.without:
+        lines += ["", *prose(found.application.facts.hazard)]
+        text = found.without.results if found.without.holds else failure(found.without)
+        lines += prose(f"Without a remedy: {text}.")
+    if found.nothing_needed:
+        lines += ["", "Nothing is needed."]
+        if found.offers:
+            others = ", ".join(f"{offer.remedy} ({offer.results})" for offer in found.offers)
+            lines += prose(f"These were run here too, and work: {others}")
+    elif not found.offers:
+        lines += ["", "No remedy that was run works here."]
     else:
-        example = facts.examples[stack, found.best.remedy]
-        lines += ["", *prose(f"Write {found.best.remedy}: {example.title}"), ""]
-        lines += [
-            *words.pattern(pasted(facts.root / example.path, driver, facts.root)),
-            "",
-            f"It stands in {example.path}.",
-        ]
-        if launcher.wiring and "_at_fork" not in found.best.remedy:
-            lines += ["", *prose(launcher.where), "", *words.code(launcher.wiring.strip())]
-        lines += ["", "What it costs:", *(line for sentence in found.cost for line in prose(sentence, 2))]
-        lines += ["", "Tested in:", *(f"  {seen.id}: {seen.outcome}" for seen in found.best.cells)]
-        if found.covered:
-            lines += prose(f"It is for {', '.join(found.covered)}, which do harm here.", 2)
-    if found.others:
-        others = ", ".join(f"{proof.remedy} ({proof.quality})" for proof in found.others)
-        lines += ["", *prose(f"Tested here too: {others}")]
-    if guards := [proof.remedy for proof in found.failing if proof.guards]:
-        lines += prose(f"Raises in a child that uses an inherited connection, to find such code: {', '.join(guards)}")
-    recommended = {advice.example for advice, _ in found.folklore}
-    fails = [(f"{advice.says} {advice.example}", cells) for advice, cells in found.folklore]
-    fails += [(p.remedy, p.cells) for p in found.failing if not p.guards and p.remedy not in recommended]
-    if fails:
-        lines += ["", "What does not protect here, though it is recommended:"]
-        lines += [line for text, cells in fails for line in prose(f"{text}: {', '.join(by_outcome(cells))}", 2)]
-    return [*lines, *(["", *prose(launcher.without)] if launcher.without else [])]
+        for number, offer in enumerate(found.offers, 1):
+            lines += ["", *prose(f"{number}. {offer.advice.title} ({offer.remedy}: {offer.results})")]
+            lines += [line for sentence in offer.cost for line in prose(f"* {sentence}", 2)]
+            for name, text in offer.advice.files.items():
+                lines += ["", f"  {name}:", "", *words.code(text.rstrip("\n"))]
+    if found.failing:
+        lines += ["", "Do not rely on these here:"]
+        lines += [line for offer in found.failing for line in prose(f"{offer.remedy}: {failure(offer)}", 2)]
+    return lines
 
 
-def _driver(facts: Facts, name: str | None) -> str | None:
+def _not_run(found: Answer) -> str:
+    """Return what `advise` says of a combination that no cell covers."""
+    if found.nearest is None:
+        return "Not run here. No launcher has results yet: nox -s launchers makes them."
+    driver, application, launcher, transport = found.nearest
+    title = applications()[application].facts.title
+    nearest = f"{driver} with {title} under {launcher}, over {transport}"
+    return f"Not run here, so there is nothing to paste. The nearest that was run: {nearest}."
+
+
+def _driver(facts: Facts, name: str) -> str:
     """Return a driver's name as its folder has it; raise MatrixError if there is none."""
-    if name is None:
-        return None
     for folder, driver in facts.drivers.items():
         if name.lower() in (folder, driver.module.lower(), *map(str.lower, driver.distributions)):
             return folder
-    raise MatrixError(f"there is no driver {name!r}; there are {', '.join(facts.drivers)}")
-
-
-def _stack(orm: str | None) -> str | None:
-    return "bare" if orm == "none" else orm
+    raise unknown("driver", name, facts.drivers)

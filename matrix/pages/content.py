@@ -10,7 +10,6 @@ from matrix.catalogue import STACKS, Example
 from matrix.catalogue.pattern import driver_code, pattern
 from matrix.pages import choice
 from matrix.pages.statements import Result, fill, test
-from matrix.records.facts import TRANSPORTS
 from matrix.records.lanes import drawing
 from matrix.records.outcomes import OUTCOMES, SIGNS, by_outcome
 from matrix.report.show import named_version
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matrix.pages.facts import Facts
-    from matrix.pages.prose import Advice, ArticleClaim, Finding, Launcher
+    from matrix.pages.prose import Advice, ArticleClaim, Finding
     from matrix.records.claim import Source
     from matrix.records.observation import Observation
     from matrix.records.outcomes import Outcome
@@ -170,18 +169,6 @@ def versions(facts: Facts, *, driver: str | None = None) -> list[tuple[str, str]
         for what, version in observation.versions.items():
             seen.setdefault(what, set()).add(named_version(what, version))
     return [(what, ", ".join(sorted(some))) for what, some in seen.items()]
-
-
-def recommended(facts: Facts, launcher: Launcher, stack: str, driver: str) -> dict[tuple[str, str], list[str]]:
-    """Return the remedies recommended under a launcher, with their quality, each with its transports.
-
-    The name is empty for transports for which no remedy is tested.
-    """
-    found: dict[tuple[str, str], list[str]] = {}
-    for transport in TRANSPORTS:
-        best = choice.advise(facts, launcher, stack, driver, transport).best
-        found.setdefault((best.remedy, best.quality or "") if best else ("", ""), []).append(transport)
-    return found
 
 
 def folklore(facts: Facts) -> list[tuple[Advice, list[Observation]]]:

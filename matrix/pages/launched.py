@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from matrix.records.facts import TRANSPORTS
 from matrix.records.outcomes import worst
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from matrix.catalogue.assemble import Advice
@@ -56,13 +58,14 @@ class Offer:
         """Whether every row was right in every cell, on sessions that no two processes shared."""
         return bool(self.cells) and all(seen.holds for seen in self.cells)
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """How many lines of the program the remedy adds or changes."""
         count = 0
         for file, text in self.advice.files.items():
-            before = self.advice.base.get(file, "").splitlines()
-            count += sum(line.startswith("+ ") for line in difflib.ndiff(before, text.splitlines()))
+            before, after = self.advice.base.get(file, "").splitlines(), text.splitlines()
+            same = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+            count += len(after) - sum(block.size for block in same)
         return count
 
     @property
@@ -96,7 +99,7 @@ class Answer:
     without: Offer | None
     offers: tuple[Offer, ...]
     failing: tuple[Offer, ...]
-    nearest: tuple[str, str, str] | None
+    nearest: tuple[str, str, str, str] | None
 
     @property
     def was_run(self) -> bool:
@@ -160,14 +163,15 @@ def files_for(
     )
 
 
-def answers(facts: Facts, launcher: str) -> list[Answer]:
+@functools.lru_cache(maxsize=32)
+def answers(facts: Facts, launcher: str) -> tuple[Answer, ...]:
     """Return the answers for a launcher: every application with every driver that it can be run with."""
     known, names = applications(facts.root), launchers(facts.root)[launcher].facts.applications
-    return [
+    return tuple(
         files_for(facts, driver, application.name, launcher)
         for application in map(known.__getitem__, names)
         for driver in _drivers(facts, application)
-    ]
+    )
 
 
 def _drivers(facts: Facts, application: Application) -> list[str]:
@@ -182,7 +186,10 @@ def failure(offer: Offer) -> str:
     parts = [f"{seen.load.right} of {seen.load.asked} right"]
     if seen.wrong:
         parts.append(f"{seen.wrong} got another process's row")
-    parts += [f"{count} times `{_short(error)}`" for error, count in list(seen.errors.items())[:2]]
+    parts += [
+        f"{'once' if count == 1 else f'{count} times'} `{_short(error)}`"
+        for error, count in list(seen.errors.items())[:2]
+    ]
     return f"{seen.outcome}: " + ", ".join(parts)
 
 
@@ -212,7 +219,7 @@ def find_application(name: str, *, pool: bool, root: Path) -> Application:
     wanted = _plain("bare" if name == "none" else name)
     found = next((one for one in known.values() if _plain(one.name) == wanted), None)
     if found is None:
-        raise _unknown("application", name, ["none", *known])
+        raise unknown("application", name, ["none", *known])
     if not pool or found.facts.pool:
         return found
     stack = found.facts.stack
@@ -222,7 +229,9 @@ def find_application(name: str, *, pool: bool, root: Path) -> Application:
     raise MatrixError(f"{found.facts.title} with a pool: not run here; without --pool there are cells")
 
 
-def _unknown(what: str, name: str, known: list[str]) -> MatrixError:
+def unknown(what: str, name: str, known: Iterable[str]) -> MatrixError:
+    """Return the error for a name that nothing has; it names the nearest and all that there are."""
+    known = list(known)
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return MatrixError(f"there is no {what} {name!r}{hint}; there are {', '.join(known)}")
@@ -234,8 +243,8 @@ def _plain(name: str) -> str:
 
 def _nearest(
     facts: Facts, driver: str, application: Application, launcher: Launcher, transport: str | None
-) -> tuple[str, str, str] | None:
-    """Return driver, application and launcher of the cells that have most in common with what was asked for."""
+) -> tuple[str, str, str, str] | None:
+    """Return driver, application, launcher and transport of the cells that have most in common with these."""
 
     def common(seen: LauncherObservation) -> tuple[int, ...]:
         cell, theirs = seen.cell, applications(facts.root)[seen.cell.application].facts
@@ -250,4 +259,4 @@ def _nearest(
         )
 
     best = max(facts.launched.values(), key=common, default=None)
-    return (best.cell.driver, best.cell.application, best.cell.launcher) if best else None
+    return (best.cell.driver, best.cell.application, best.cell.launcher, best.cell.transport) if best else None

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from matrix.catalogue import STACK_TITLES, STACKS
+from matrix.catalogue.launchers import launchers
 from matrix.catalogue.pattern import pattern
 from matrix.errors import MatrixError
-from matrix.pages import content, costs, errors, explain, tables, words
+from matrix.pages import content, costs, errors, explain, launcher_pages, tables, words
 from matrix.pages.facts import by_example
+from matrix.pages.launched import answers
 from matrix.pages.links import relative
 from matrix.pages.statements import listed
 from matrix.records.outcomes import OUTCOMES, by_outcome
@@ -38,6 +40,7 @@ PAGES = {
 README = "README.md"
 EXAMPLES = "docs/examples"
 ERRORS = "docs/errors"
+LAUNCHERS = "docs/launchers"
 _FRAGMENT = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
@@ -89,6 +92,9 @@ def render(facts: Facts) -> dict[str, str]:
     for name in facts.names():
         path = address(facts, name)
         pages[path] = _page(facts, path, "example.md.j2", name=name, example=facts.example(name))
+    for name, launcher in launchers(facts.root).items():
+        path = address(facts, name)
+        pages[path] = _page(facts, path, "launcher.md.j2", launcher=launcher)
     known = errors.every_page(facts)
     pages[PAGES["symptoms"]] = _page(facts, PAGES["symptoms"], "symptoms.md.j2", known=known)
     for one in known:
@@ -103,6 +109,8 @@ def address(facts: Facts, name: str) -> str:
         return PAGES[name]
     if name in facts.drivers:
         return f"drivers/{name}/README.md"
+    if name in launchers(facts.root):
+        return f"{LAUNCHERS}/{name}.md"
     if name.count("/") == 4:
         stack, example, driver, server, _ = name.split("/")
         return f"{EXAMPLES}/{example}.md#{tables.anchor(stack, driver, server)}"
@@ -164,6 +172,8 @@ def _environment() -> jinja2.Environment:
         "by_outcome": by_outcome,
         "pattern": pattern,
         "content": content,
+        "launched": launcher_pages,
+        "every_answer": answers,
         "figures": costs,
         "errors": errors,
         "answer_lines": explain.verdict_lines,

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matrix.catalogue.pattern import Pattern
 
 #: Characters in a line of prose; code is left as it stands.
 WIDTH = 100
@@ -27,11 +23,6 @@ def slug(heading: str) -> str:
 def code(text: str) -> list[str]:
     """Return a program's lines, indented."""
     return [f"    {line}".rstrip() for line in text.splitlines()]
-
-
-def pattern(found: Pattern) -> list[str]:
-    """Return a pattern's lines, indented, below the names that the reader has to bring."""
-    return [*([f"    # Yours: {', '.join(found.yours)}"] if found.yours else []), *code(found.code)]
 
 
 def lower_first(text: str) -> str:
