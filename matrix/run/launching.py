@@ -255,7 +255,8 @@ class _Running:
         return found
 
     def _wait_for_program(self) -> None:
-        """Wait until the program ends by itself, as long as something happens."""
+        """Wait until the program ends by itself, as long as something happens; to begin with it has longer."""
+        self.service.wait(lambda: not self.service.alive or any(s.result for s in list(self._channel.steps)), STARTING)
         watch = _Watch(self, lambda: len(self._channel.steps))
         while self.service.alive and not self.hung:
             self.hung = watch.is_over()
