@@ -181,6 +181,7 @@ class _Running:
         self._env = {
             **{name: value for name, value in around.environ.items() if name != "XDG_RUNTIME_DIR"},
             "HOME": str(folder),  # launchers keep sockets there
+            **subject.environment.environ(subject.driver),
             **subject.application.facts.environ,
             "DATABASE_URL": subject.driver.url(
                 subject.stack.facts.name, subject.cell.transport, subject.server, database
