@@ -77,10 +77,13 @@ def summary(facts: Facts, driver: str = "*") -> list[SummaryLine]:
 
 def _counted(facts: Facts, outcome: Outcome, some: list[Observation], among: list[Observation]) -> str:
     """Return an outcome in plain words, with the number of cells that had it, and which those are."""
-    drivers = list(dict.fromkeys(seen.cell.driver for seen in some))
     where = describe(some, among)
-    if set(where.split(", ")) == set(drivers):
-        where = ", ".join(facts.drivers[name].distributions[0] for name in drivers)
+    drivers = list(dict.fromkeys(seen.cell.driver for seen in some))
+    ids = {seen.id for seen in some}
+    whole = [name for name in drivers if all(seen.id in ids for seen in among if seen.cell.driver == name)]
+    if where and whole:
+        partly = [facts.title(name) for name in drivers if name not in whole]
+        where = ", ".join(map(facts.title, whole)) + (f"; in part: {', '.join(partly)}" if partly else "")
     count = f"{len(some)} of {len(among)}"
     return f"{_SQUARES[SIGNS[outcome]]} {PLAIN_WORDS[outcome]}: {count}" + (f" *({where})*" if where else "")
 

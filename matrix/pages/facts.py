@@ -121,6 +121,12 @@ class Facts:
         patterns = [_pattern(glob) for glob in globs]
         return [seen for key, seen in self.observed.items() if any(_fits(key, pattern) for pattern in patterns)]
 
+    def title(self, driver: str) -> str:
+        """Return the name of a driver's distribution, with how it is built if another driver has the same."""
+        its = self.drivers[driver]
+        alike = [other for other in self.drivers.values() if other.distributions[0] == its.distributions[0]]
+        return its.distributions[0] + (f" ({its.implementation})" if len(alike) > 1 else "")
+
     def exists(self, glob: str) -> bool:
         """Whether a glob matches a cell, observed or not."""
         pattern = _pattern(glob)

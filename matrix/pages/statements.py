@@ -71,7 +71,7 @@ def fill(facts: Facts, text: str, results: Mapping[str, Result]) -> str:
             return listed(_under(stack) for stack in result.throughout("stack"))
         drivers = result.throughout("driver")
         every = set(drivers) == set(facts.drivers) and len(drivers) > 1
-        return "every driver" if every else listed(facts.drivers[name].distributions[0] for name in drivers)
+        return "every driver" if every else listed(facts.title(name) for name in drivers)
 
     return _PLACEHOLDER.sub(words, text)
 

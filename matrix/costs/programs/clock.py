@@ -45,7 +45,7 @@ def fastest_query(look_up: Callable[[int], None]) -> int:
 def rounds(count: int, measure: Callable[[], dict[str, int]], *, warm_up: int = WARM_UP) -> dict[str, list[int]]:
     """Measure again and again, and return what was measured by name, an entry for each round that counts.
 
-    Each round prints a line, so that whoever started the program sees that it does not hang.
+    Each round prints a line, so that the caller sees that it does not hang.
     """
     measured = []
     for round_ in range(warm_up + count):
