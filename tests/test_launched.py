@@ -1,0 +1,194 @@
+"""What is recommended under launchers: only what cells ran, and the same bytes on pages, in answers and in cells."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matrix.__main__ import main
+from matrix.catalogue import drivers
+from matrix.catalogue.assemble import Advice, assemble
+from matrix.catalogue.launcher_claims import launcher_cells
+from matrix.errors import MatrixError
+from matrix.pages.commands import advice
+from matrix.pages.facts import Facts, load
+from matrix.pages.launched import files_for, find_launcher
+from matrix.pages.render import render
+from matrix.records import launcher_results
+from matrix.records.launchers import LauncherCell, LauncherObservation, Load
+from matrix.records.reading import ROOT
+from matrix.run import launching
+from matrix.run.environment import environment, interpreter
+from matrix.run.launcher_runner import run
+from matrix.run.options import Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matrix.records.outcomes import Outcome
+
+#: A combination that needs nothing but a driver: the launcher is Python's own.
+LAUNCHER, APPLICATION, REMEDY = "process_pool", "bare", "discarded_in_child"
+
+#: The drivers that have cells there.
+DRIVERS = list(
+    dict.fromkeys(
+        cell.driver
+        for cell in launcher_cells()
+        if (cell.launcher, cell.application, cell.remedy) == (LAUNCHER, APPLICATION, REMEDY)
+    )
+)
+
+
+def observed(cell: LauncherCell, outcome: Outcome = "works") -> LauncherObservation:
+    right = 60 if outcome in ("works", "new session") else 7
+    load = Load(asked=60, right=right, first_asked=6, first_right=6, workers=6, replaced=3)
+    return LauncherObservation(cell=cell, outcome=outcome, seen={outcome: 1}, load=load, parent="same")
+
+
+def known(folder: Path, outcomes: dict[str, Outcome], *, driver: str | None = None, root: Path = ROOT) -> Facts:
+    """Return facts in which some remedies, or none, were run over tcp for one application under one launcher."""
+    cells = [
+        observed(cell, outcomes[cell.remedy])
+        for cell in launcher_cells(root)
+        if (cell.launcher, cell.application, cell.transport) == (LAUNCHER, APPLICATION, "tcp")
+        and cell.remedy in outcomes
+        and driver in (None, cell.driver)
+    ]
+    launcher_results.write(folder, LAUNCHER, cells)
+    return load(folder, root)
+
+
+@pytest.fixture(scope="module")
+def driver() -> str:
+    """A driver that is installed where its cells are run."""
+    for name in DRIVERS:
+        if environment(interpreter(name)).has(drivers()[name]):
+            return name
+    pytest.skip("no driver is installed here")
+
+
+def pasted_from(page: str, driver: str) -> dict[str, str]:
+    """Return the program that a reader makes of a page's text: its files, then the remedy's for a driver."""
+    _, _, section = page.partition(f'<a id="{APPLICATION}"></a>')
+    section = re.split(r"^## ", section, flags=re.MULTILINE)[0]
+    files: dict[str, str] = {}
+    for anchor in (f"{APPLICATION}-program", f"{APPLICATION}-{REMEDY}"):
+        _, _, part = section.partition(f'<a id="{anchor}"></a>')
+        part = re.split(r"^### ", part, flags=re.MULTILINE)[0]
+        for name, which, text in re.findall(
+            r"^`([^`]+)`(?: with ([\w, ]+))?:\n\n```\w+\n(.*?)\n```$", part, re.MULTILINE | re.DOTALL
+        ):
+            if not which or driver in which.split(", "):
+                files[name] = text + "\n"
+    return files
+
+
+def test_files_that_are_copied_from_the_page_work_with_60_rows_of_60(
+    tmp_path: Path, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = render(known(tmp_path / "made", {"none": "wrong row", REMEDY: "works"}))[f"docs/launchers/{LAUNCHER}.md"]
+    files = pasted_from(page, driver)
+    assert "main.py" in files
+    assert "shop/forks.py" in files
+    monkeypatch.setattr(launching, "assemble", lambda *_: Advice("", "", {}, files))
+    cell = next(
+        cell
+        for cell in launcher_cells()
+        if (cell.launcher, cell.application, cell.remedy, cell.driver, cell.transport)
+        == (LAUNCHER, APPLICATION, REMEDY, driver, "tcp")
+    )
+    summary = run([cell], Options(drivers=(driver,), repeat=1, output=tmp_path / "run"))
+    if cell.id in summary.observations and not summary.observations[cell.id].applies:
+        pytest.skip(summary.observations[cell.id].note or "")
+    assert not summary.broken
+    seen = summary.observations[cell.id]
+    assert seen.holds
+    assert seen.count == "60 of 60"
+
+
+def test_a_wiring_that_changes_changes_the_page_the_answer_and_the_cell(tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".git", ".nox", ".venv", "*cache*", "evidence"))
+    driver = DRIVERS[0]
+    path = root / "launchers" / LAUNCHER / "launcher.toml"
+    path.write_text(path.read_text().replace("start_worker", "begin_worker"))
+    for where, name in ((ROOT, "start_worker"), (root, "begin_worker")):
+        facts = known(tmp_path / name, {"none": "wrong row", REMEDY: "works"}, root=where)
+        found = files_for(facts, driver, APPLICATION, LAUNCHER)
+        cell = assemble(APPLICATION, LAUNCHER, REMEDY, driver, where).files
+        assert f"initializer={name}" in cell["main.py"]
+        assert found.offers[0].advice.files == cell
+        assert f"initializer={name}" in render(facts)[f"docs/launchers/{LAUNCHER}.md"]
+        assert f"initializer={name}" in "\n".join(advice(found, LAUNCHER, "tcp"))
+
+
+def test_what_no_cell_covers_is_not_offered_and_the_nearest_is_named(tmp_path: Path) -> None:
+    one, other, *_ = DRIVERS
+    facts = known(tmp_path, {"none": "wrong row", REMEDY: "works"}, driver=one)
+    for found in (
+        files_for(facts, other, APPLICATION, LAUNCHER),
+        files_for(facts, one, APPLICATION, LAUNCHER, transport="tls"),
+    ):
+        assert not found.offers
+        assert found.nearest == (one, APPLICATION, LAUNCHER, "tcp")
+        lines = "\n".join(advice(found, LAUNCHER, "tls"))
+        assert "Not run here" in lines
+        assert "shop/" not in lines.partition("Not run here")[2]
+
+
+def test_nothing_is_needed_where_the_program_works_without_a_remedy(tmp_path: Path) -> None:
+    driver = DRIVERS[0]
+    found = files_for(known(tmp_path, {"none": "works", REMEDY: "works"}), driver, APPLICATION, LAUNCHER)
+    lines = advice(found, LAUNCHER, "tcp")
+    assert "Nothing is needed." in lines
+    assert not any("shop/forks.py" in line for line in lines)
+
+
+def test_a_remedy_that_fails_is_not_offered_and_the_smallest_comes_first(tmp_path: Path) -> None:
+    driver = DRIVERS[0]
+    outcomes: dict[str, Outcome] = {
+        "none": "wrong row",
+        REMEDY: "works",
+        "closed_before_fork": "new session",
+        "spawned_children": "child error",
+    }
+    found = files_for(known(tmp_path, outcomes), driver, APPLICATION, LAUNCHER)
+    assert [offer.remedy for offer in found.offers] == ["closed_before_fork", REMEDY]
+    assert [offer.size for offer in found.offers] == sorted(offer.size for offer in found.offers)
+    assert [offer.remedy for offer in found.failing] == ["spawned_children"]
+    assert "  spawned_children: child error: 7 of 60 right" in advice(found, LAUNCHER, "tcp")
+
+
+def test_a_result_that_fails_over_one_transport_takes_the_remedy_away_where_both_count(tmp_path: Path) -> None:
+    facts = known(tmp_path, {REMEDY: "works"})
+    driver = DRIVERS[0]
+    (seen,) = (each for each in facts.launched.values() if each.cell.driver == driver)
+    cell = LauncherCell(
+        **{**{name: getattr(seen.cell, name) for name in seen.cell.__struct_fields__}, "transport": "tls"}
+    )
+    launcher_results.write(tmp_path, LAUNCHER, [observed(cell, "hang")])
+    facts = load(tmp_path)
+    assert not files_for(facts, driver, APPLICATION, LAUNCHER).offers
+    assert files_for(facts, driver, APPLICATION, LAUNCHER, transport="tcp").offers
+
+
+def test_common_names_of_launchers_are_known_and_a_mistyped_one_names_the_nearest() -> None:
+    assert find_launcher("airflow", ROOT).name == "os_fork"
+    assert find_launcher("Process-Pool", ROOT).name == "process_pool"
+    with pytest.raises(MatrixError, match="did you mean gunicorn"):
+        find_launcher("gunicron", ROOT)
+
+
+def test_a_pool_has_an_answer_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["advise", "--driver", "psycopg", "--orm", "django", "--launcher", "gunicorn"]
+    assert main([*command, "--pool"]) == 0
+    with_pool = capsys.readouterr().out
+    assert main(command) == 0
+    without = capsys.readouterr().out
+    assert with_pool.splitlines()[0] == 'gunicorn with preload_app, Django with OPTIONS["pool"], psycopg, tcp'
+    assert "(discarded_in_child:" in without
+    assert "(discarded_in_child:" not in with_pool
