@@ -51,7 +51,7 @@ MORE = 2
 #: The first order that workers are asked for; those below are the parent's.
 FIRST = 101
 #: Seconds that a launcher has to start, to replace a worker, and to exit.
-STARTING, REPLACING, STOPPING = 20.0, 5.0, 5.0
+STARTING, REPLACING, STOPPING = 20.0, 15.0, 5.0
 #: A line of the transcript, which is no part of a launcher's log.
 _TRANSCRIPT = re.compile(r"\d\d:\d\d:\d\d\.\d{6} ")
 #: What launchers write of a worker that died by a signal that no process sent.
