@@ -14,7 +14,7 @@ from matrix.pages import causes
 from matrix.pages.causes import weigh
 from matrix.pages.pasted import read
 from matrix.records.reading import read_toml
-from tests.public_reports import FORK, answers, false_alarms, reports, saved_score, score
+from tests.public_reports import FORK, answers, false_alarms, fits, reports, saved_score, score
 
 
 def first(text: str, **flags: str) -> str | None:
@@ -24,6 +24,20 @@ def first(text: str, **flags: str) -> str | None:
 
 def test_every_report_has_a_cause_that_is_described() -> None:
     assert reports().keys() <= causes.causes().keys()
+
+
+def test_a_check_of_one_protocol_is_not_printed_for_another() -> None:
+    fork = causes.causes()[FORK].checks
+    assert not any("CONNECTION_ID" in check for check in fork.of("postgresql"))
+    assert not any("pg_backend_pid" in check for check in fork.of("mysql"))
+    assert {*fork.of("mysql"), *fork.of("postgresql")} == {*fork.of(None)}
+
+
+@pytest.mark.parametrize("flags", [False, True], ids=["without flags", "with flags"])
+def test_nine_of_ten_forks_get_the_cause_and_code_for_their_orm_and_database(flags: bool) -> None:
+    forks = [one for one in answers() if one.cause == FORK]
+    right = [one for one in forks if fits(one.report, FORK, one.given_with_flags if flags else one.given)]
+    assert len(right) >= 0.9 * len(forks)
 
 
 def test_the_score_does_not_fall(record_property: Callable[[str, object], None]) -> None:
@@ -123,7 +137,8 @@ def test_the_first_traceback_counts_more_than_a_later_one() -> None:
 )
 def test_a_sign_that_can_never_be_found_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "causes.toml"
-    cause = '[[cause]]\nid = "fork"\ntitle = "x"\nmeaning = "x"\ndiffers = "x"\nchecks = []\n'
+    words = "\n".join(f'{key} = "x"' for key in ("brief", "title", "meaning", "differs", "fix"))
+    cause = f'[[cause]]\nid = "fork"\n{words}\nchecks = {{ any = ["x"] }}\n'
     path.write_text(cause + text, encoding="utf-8")
     with pytest.raises(MatrixError, match=problem):
         read_toml(path, causes._File)

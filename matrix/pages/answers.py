@@ -291,6 +291,8 @@ def _code_driver(facts: Facts, likely: Sequence[Observation], case: _Case) -> st
         return case.run_driver
     drivers = list(dict.fromkeys(seen.cell.driver for seen in likely))
     fitting = [name for name in drivers if case.stack is None or case.stack in facts.drivers[name].stacks]
+    ran = {seen.cell.driver for seen in facts.launched.values() if seen.cell.launcher == case.run_launcher}
+    fitting = [name for name in fitting if name in ran] or fitting
     return max(fitting, key=lambda name: sum(s.cell.driver == name for s in likely), default=case.run_driver)
 
 
