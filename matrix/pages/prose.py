@@ -128,23 +128,16 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Launcher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What starts processes: when it forks, how its processes exit, and which examples matter there.
+    """Which examples matter under a launcher, where no launcher cell covers a case.
 
     `hazards` can happen under it; `prefer` orders remedies that results rank alike; `not_here` names remedies that
-    cannot be written under it, and why. `where` and `wiring` say where a remedy's code goes.
+    cannot be written under it, and why.
     """
 
     id: Id
-    title: Text
-    forks: Text
-    exits: Text
-    links: Links
     hazards: Texts
     prefer: tuple[Text, ...] = ()
     not_here: dict[str, Text] = {}
-    where: str = ""
-    wiring: str = ""
-    without: str = ""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
