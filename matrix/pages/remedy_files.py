@@ -110,7 +110,7 @@ def _launched(
         quality="new session" if any(seen.outcome == "new session" for seen in offer.cells) else "works",
         files=offer.advice.files,
         cost=tuple(offer.cost),
-        source=f"launchers/{found.launcher.name}/launcher.toml",
+        source=f"docs/launchers/{found.launcher.name}.md",
         cells={seen.id: f"{seen.outcome}, {seen.count} right" for seen in offer.cells[:CELLS]},
         program=f"launchers/applications/{found.application.name}",
         others=tuple(other.remedy for other in others),
