@@ -2,7 +2,7 @@
 
 Remedy. With the start method `spawn` a child is a new interpreter; with `forkserver` it is forked from a server
 process that was itself started as a new interpreter and has no connections. Neither has the parent's sockets, so
-there is nothing to close or discard, with any driver. Each child costs an interpreter and its imports (COST), and the
+there is nothing to close or discard, with any driver. Each child costs an interpreter and its imports, and the
 function and its arguments must be picklable: an engine is not. The main module is imported again in the child, so it
 needs `if __name__ == "__main__"`, and it creates its own engine there.
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
