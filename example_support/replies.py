@@ -34,10 +34,11 @@ def hold_replies(connect: Callable[[], Callable[[str], Any]]) -> Holder:
 
 
 def wait_until_held(holder: Holder) -> None:
-    """Wait until the reply to a query is held."""
+    """Wait until the reply to a query is held, but no longer than PATIENCE: the driver may have raised instead."""
 
     def watch() -> None:
-        while not holder.sessions()[0]:
+        until = time.monotonic() + PATIENCE
+        while not holder.sessions()[0] and time.monotonic() < until:
             time.sleep(0.01)
 
     step("watch", watch)

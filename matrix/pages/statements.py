@@ -67,9 +67,11 @@ def fill(facts: Facts, text: str, results: Mapping[str, Result]) -> str:
         result = results.get(match[1])
         if result is None:
             return match[0]
-        if match[2]:
-            return listed(_under(stack) for stack in result.throughout("stack"))
         drivers = result.throughout("driver")
+        if match[2]:
+            # Those of the drivers that the sentence names: one driver that differs takes no stack from the others.
+            under = dict.fromkeys(seen.cell.stack for seen in result.holds if seen.cell.driver in drivers)
+            return listed(map(_under, under))
         every = set(drivers) == set(facts.drivers) and len(drivers) > 1
         return "every driver" if every else listed(facts.title(name) for name in drivers)
 

@@ -1,4 +1,4 @@
-"""What is known of drivers and servers before anything runs: `driver.toml` and `server.toml`."""
+"""What is known of drivers and servers before anything runs: `driver.toml`, `stack.toml`, `product.toml`."""
 
 from __future__ import annotations
 
