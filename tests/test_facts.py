@@ -157,8 +157,11 @@ def test_each_process_reads_the_reply_to_another_query(stories: Stories, driver:
     story = story_of(stories, "bare", "shared_at_once", driver, "tcp")
     began = {step.about: step.who for step in story.seen.steps if step.action == "look up" and step.result is None}
     wrong = [step for step in story.seen.steps if step.wrong]
-    assert {step.who for step in wrong} == set(began.values())
-    for step in wrong:
+    # A driver that notices raises instead.
+    raised = {step.who for step in story.seen.steps if step.action == "look up" and step.exception}
+    assert {step.who for step in wrong} >= set(began.values()) - raised
+    assert bool(wrong) is (story.seen.outcome == "wrong row")
+    for step in (each for each in wrong if each.order in began):
         replies = [e for e in story.timeline if e.session == "A" and f"({step.order}, ...)" in e.text]
         assert [entry.reply_to for entry in replies] == [began[step.order]]
         assert replies[0].at <= story.ended(step.who, step.name).at
@@ -168,6 +171,8 @@ def test_each_process_reads_the_reply_to_another_query(stories: Stories, driver:
 def test_the_parent_reads_the_reply_to_child_1(stories: Stories, driver: str) -> None:
     story = story_of(stories, "bare", "shared_at_once", driver, "tcp")
     end = story.ended("parent", "look up 2")
+    if end.went_wrong and "raised" in end.text:
+        return  # the driver noticed that the reply is not the parent's
     assert end.text == "order 101, session A (reply to child 1's query)"
     assert next(entry for entry in story.sent("A") if entry.who == CHILD).at < end.at
 
@@ -180,11 +185,11 @@ def test_the_child_sends_commit_on_the_parents_session_and_the_server_confirms_i
     stories: Stories, driver: str
 ) -> None:
     story = story_of(stories, "bare", "committed_in_child", driver, "tcp")
-    (commit,) = [entry for entry in story.sent("A") if '"COMMIT"' in entry.text]
+    (commit,) = [entry for entry in story.sent("A") if '"COMMIT"' in entry.text.upper()]
     assert commit.who == CHILD
-    reply = next(e for e in story.timeline if e.session == "A" and e.reply_to and e.at >= commit.at)
+    replies = [e for e in story.timeline if e.session == "A" and e.reply_to and e.at >= commit.at]
+    reply = next(entry for entry in replies if entry.text.startswith("OK") or "CommandComplete COMMIT" in entry.text)
     assert reply.reply_to == CHILD
-    assert reply.text.startswith(("OK", "CommandComplete COMMIT"))
     assert (story.seen.server.committed or [0])[0] == 1001
 
 
@@ -197,9 +202,9 @@ def test_what_the_parent_inserts_after_the_childs_commit_stays_unless_it_opened_
     sent = [entry.text for entry in story.sent("A", since=since) if entry.who == "parent" and entry.at <= until]
     assert any("INSERT" in text for text in sent)
     assert not any("BEGIN" in text for text in sent), "the driver believes to be in a transaction"
-    (reply,) = [e.text for e in story.timeline if e.session == "A" and e.reply_to and since <= e.at <= until]
+    replies = [e.text for e in story.timeline if e.session == "A" and e.reply_to and since <= e.at <= until]
     # Without a BEGIN, PostgreSQL commits it at once; a session of MySQL that has autocommit off opens a transaction.
-    assert story.seen.server.committed == ([1001] if "(in transaction)" in reply else [1001, 1002])
+    assert story.seen.server.committed == ([1001] if "(in transaction)" in replies[-1] else [1001, 1002])
 
 
 # Discarding.
