@@ -26,7 +26,7 @@ from matrix.records.launchers import LauncherCell
 from matrix.records.reading import ROOT
 from matrix.run import launcher_runner, launching, services
 from matrix.run.cell import BrokenCellError, Surroundings
-from matrix.run.environment import Environment, environment
+from matrix.run.environment import environment
 from matrix.run.launcher_runner import LauncherSummary
 from matrix.run.options import Options
 from matrix.run.workers import Groups
@@ -79,9 +79,7 @@ def subject(root: Path, launcher: str, installed: dict[str, str] | None = None) 
     )
     name = driver.facts.servers[0]
     found = environment(Path(sys.executable))
-    found = Environment(
-        python=found.python, openssl=found.openssl, installed=installed or {}, interpreter=found.interpreter
-    )
+    found = msgspec.structs.replace(found, installed=installed or {})
     cell = LauncherCell(application.name, launcher, "none", driver.name, name, "tcp")
     stack = stacks(root)[application.facts.stack]
     return launching.LauncherSubject(cell, driver, stack, application, launchers(root)[launcher], found, server(name))
@@ -290,7 +288,9 @@ def test_a_changed_wiring_changes_what_is_printed_and_what_is_run(
     offers = {
         remedy.name
         for remedy in remedies(repository).values()
-        if remedy.stack == one.application.facts.stack and places & remedy.points.keys()
+        if remedy.stack == one.application.facts.stack
+        and places & remedy.points.keys()
+        and one.driver.facts.runs(remedy.stack, remedy.needs)
     } & set(offered(one.cell.application, name, repository))
     assert offers
     for remedy in offers:

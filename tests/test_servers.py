@@ -937,6 +937,8 @@ def test_unsigned_packages_are_refused_even_if_the_machine_accepts_them(
     (package / "usr" / "bin").mkdir(parents=True)
     (package / "usr" / "bin" / "forged").touch(mode=0o755)
     archive.mkdir()
+    for path in (package, *package.rglob("*")):
+        path.chmod(0o755)  # dpkg-deb refuses what others cannot read
     deb = archive / "forged.deb"
     subprocess.run(["dpkg-deb", "--build", "--root-owner-group", package, deb], check=True, capture_output=True)
     digest = hashlib.sha256(deb.read_bytes()).hexdigest()

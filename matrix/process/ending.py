@@ -60,7 +60,8 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         for number in handled:
-            signal.signal(number, before[number])
+            # A second signal may come as late as while the interpreter ends, and must not change the exit status.
+            signal.signal(number, before[number] if ending_since is None else signal.SIG_IGN)
 
 
 def _end_with(pid: int) -> None:
