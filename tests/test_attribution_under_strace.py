@@ -102,7 +102,8 @@ def trace(text: str, folder: Path) -> list[Socket]:
         name, result = match["name"], int(match["result"])
         pid = leaders.get(int(match["pid"]), int(match["pid"]))
         # With -yy a descriptor is followed by what it leads to: 3<TCP:[127.0.0.1:40000->127.0.0.1:3306]>.
-        numbers = re.findall(r"(?:^|, )(\d+)(?=<|,|$)", match["arguments"])
+        # Some libraries close -1, which fails and closes nothing.
+        numbers = re.findall(r"(?:^|, )(-?\d+)(?=<|,|$)", match["arguments"])
         descriptor, rest = (numbers or [""])[0], match["arguments"]
         if name in ("clone", "clone3", "fork", "vfork"):
             # A thread shares the descriptors, and is its process here; a process has copies of its own.

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from matrix.catalogue import ROOT, Cell, cells, drivers, module
 from matrix.errors import UnreadableError
 from matrix.process.watchdog import Watchdog
 from matrix.records.steps import Identity, Record, Step, read_records
-from matrix.run.environment import interpreter
+from matrix.run.environment import environment, interpreter
 from matrix.servers import Observer, Server, observer, running
 
 FACTS = """\
@@ -54,11 +54,14 @@ def add_driver(repository: Path, name: str, *, code: str, scheme: str = "some") 
 
 
 def run(
-    command: list[str], folder: Path, url: str, pipe: Path | None = None
+    command: list[str], folder: Path, url: str, pipe: Path | None = None, needed: Mapping[str, str] | None = None
 ) -> tuple[subprocess.CompletedProcess[str], list[Record]]:
-    """Run a program with a pipe for its records, if there is to be one, and return what it printed and recorded."""
+    """Run a program with a pipe for its records, if there is to be one, and return what it printed and recorded.
+
+    `needed` are the variables that its driver needs.
+    """
     environ = {name: value for name, value in os.environ.items() if name not in ("STEP_RECORDS", "DATABASE_URL")}
-    environ |= {"DATABASE_URL": url}
+    environ |= {**(needed or {}), "DATABASE_URL": url}
     received: list[bytes] = []
     if pipe is None:
         done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=30, check=False)
@@ -294,10 +297,11 @@ def test_spawned_children_record_too_and_the_connection_in_use_says_what_it_is(
     server, look = servers[cell.server]
     database = f"example_support_{KINDS.index(cell)}"
     look.create_database(database)
-    driver = drivers()[cell.driver]
+    driver, place = drivers()[cell.driver], environment(interpreter(cell.driver))
     try:
         url = driver.url(cell.stack, cell.transport, server, database)
-        done, records = run([str(interpreter(cell.driver)), "-m", module(cell)], ROOT, url, tmp_path / "pipe")
+        command, needed = [str(place.interpreter), "-m", module(cell)], place.environ(driver)
+        done, records = run(command, ROOT, url, tmp_path / "pipe", needed)
     finally:
         look.drop_database(database)
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ import pytest
 from matrix.catalogue import STACKS, cells, drivers, preload, stacks
 from matrix.process.execute import Execution, Start, execute, start
 from matrix.process.preloaded import Interpreters
-from matrix.run.environment import interpreter
+from matrix.run.environment import environment, interpreter
 from tests.test_execute import FAKES, NoGroups, alive, marks
 
 if TYPE_CHECKING:
@@ -33,10 +33,18 @@ def interpreters() -> Iterator[Interpreters]:
         yield opened
 
 
-def run(fake: str, start: Start, *, deadline: float = 5, python: Path = HERE, **environ: str) -> Execution:
+def run(
+    fake: str,
+    start: Start,
+    *,
+    deadline: float = 5,
+    python: Path = HERE,
+    needed: dict[str, str] | None = None,
+    **environ: str,
+) -> Execution:
     return execute(
         [str(python), "-m", fake],
-        env={**os.environ, **environ},
+        env={**os.environ, **(needed or {}), **environ},
         cwd=FAKES,
         deadline=deadline,
         groups=NoGroups(),
@@ -173,7 +181,9 @@ def test_a_copy_brings_its_own_driver_and_orm_and_nothing_else(
     interpreters: Interpreters, stack: str, driver: str
 ) -> None:
     python, names = interpreter(driver), preload(stack, driver)
-    copy = run("names_its_modules", interpreters.of(python, names).start, python=python)
+    needed = environment(python).environ(drivers()[driver])
+    preloaded = interpreters.of(python, names, needed)
+    copy = run("names_its_modules", preloaded.start, python=python, needed=needed)
     imported, descriptors, threads = copy.output.splitlines()
     assert (descriptors, threads) == ("0 1 2", "1")
     seen = {name.partition(".")[0] for name in imported.split()}
