@@ -9,8 +9,10 @@ import dataclasses
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -396,3 +398,31 @@ def test_a_program_that_fails_is_one_line_and_leaves_nothing(
     assert words in line
     assert not (tmp_path / costs.NAME).exists()
     assert not [each for each in psutil.process_iter(["cmdline"]) if module in (each.info["cmdline"] or [])]
+
+
+@needs_a_driver
+def test_a_run_that_is_ended_leaves_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    command = ["-m", "matrix.costs", "--only", f"connect/*/{INSTALLED}/*/tcp", "--rounds", "100000"]
+    with subprocess.Popen(
+        [sys.executable, *command, "--output", str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL
+    ) as run:
+        try:
+            until = time.monotonic() + 60
+            own: list[psutil.Process] = []
+            while time.monotonic() < until and not any(map(is_measuring, own)):
+                time.sleep(0.1)
+                own = psutil.Process(run.pid).children(recursive=True)
+        finally:
+            run.send_signal(signal.SIGTERM)
+        run.wait(60)
+    assert run.returncode == 128 + signal.SIGTERM
+    assert own
+    assert psutil.wait_procs(own, 10)[1] == []
+    assert not (tmp_path / costs.NAME).exists()
+
+
+def is_measuring(process: psutil.Process) -> bool:
+    try:
+        return "matrix.costs.programs.connect" in process.cmdline()
+    except psutil.Error:  # it has ended
+        return False
