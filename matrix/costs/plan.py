@@ -46,7 +46,7 @@ PROGRAMS_BY_QUESTION: dict[Question, Program] = {
     "round_trips": Program(f"{_PACKAGE}.connect", ("tcp", "tls"), share=0.2, alone=True, wire=True),
     "unit_of_work": Program(f"{_PACKAGE}.unit_of_work", TRANSPORTS, share=0.7),
     "fork": Program(f"{_PACKAGE}.fork", TRANSPORTS[:1], share=0.7, remedy=AT_FORK),
-    "start": Program(f"{_PACKAGE}.start", TRANSPORTS[:1], share=0.25),
+    "start": Program(f"{_PACKAGE}.start", TRANSPORTS[:1], share=0.15),
     "memory": Program(f"{_PACKAGE}.memory", TRANSPORTS[:1]),
 }
 assert tuple(PROGRAMS_BY_QUESTION) == QUESTIONS

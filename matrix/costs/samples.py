@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
@@ -67,13 +66,14 @@ def costs(place: Place, found: Samples) -> list[Cost]:
 def round_trips(place: Place, connections: Sequence[Connection]) -> list[Cost]:
     """Return how many round trips a connect needs, from connections most of which were opened and closed again.
 
-    A round trip is something that the client sends and something that the server sends next. That of TCP's own
-    handshake, which no recording shows, is added.
+    A round trip is something that the client sends and something that the server sends next. What a server sends
+    unasked, such as tickets to resume a TLS session, may come in between, so the smallest count is that of a connect.
+    The round trip of TCP's own handshake, which no recording shows, is added.
     """
     if not connections:
         raise MatrixError("opened no connection")
     counts = [_round_trips(connection.events) for connection in connections]
-    number = 1.0 + statistics.mode(counts)
+    number = 1.0 + min(counts)
     return [
         Cost(
             place=place.id,
@@ -81,7 +81,7 @@ def round_trips(place: Place, connections: Sequence[Connection]) -> list[Cost]:
             title="connect",
             base="query",
             ratio=Ratio(number, number, number),
-            rounds=counts.count(statistics.mode(counts)),
+            rounds=counts.count(min(counts)),
         )
     ]
 
