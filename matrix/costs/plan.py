@@ -20,7 +20,7 @@ AT_FORK = "discarded_at_fork"
 PROGRAMS = Path(__file__).parent / "programs"
 _PACKAGE = "matrix.costs.programs"
 #: How many rounds a program measures unless it takes more or fewer by its nature.
-ROUNDS = 30
+ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Program:
     wire: bool = False
 
 
-#: What differs by transport is measured over each, the rest over the first. Starting workers takes long.
+#: What differs by transport is measured over several, the rest over the first. Starting workers takes long.
 PROGRAMS_BY_QUESTION: dict[Question, Program] = {
     "connect": Program(f"{_PACKAGE}.connect", TRANSPORTS, alone=True),
-    "round_trips": Program(f"{_PACKAGE}.connect", ("tcp", "tls"), share=0.2, alone=True, wire=True),
-    "unit_of_work": Program(f"{_PACKAGE}.unit_of_work", TRANSPORTS, share=0.7),
-    "fork": Program(f"{_PACKAGE}.fork", TRANSPORTS[:1], share=0.7, remedy=AT_FORK),
-    "start": Program(f"{_PACKAGE}.start", TRANSPORTS[:1], share=0.15),
+    "round_trips": Program(f"{_PACKAGE}.connect", TRANSPORTS[:2], share=0.25, alone=True, wire=True),
+    "unit_of_work": Program(f"{_PACKAGE}.unit_of_work", TRANSPORTS[:2], share=0.75),
+    "fork": Program(f"{_PACKAGE}.fork", TRANSPORTS[:1], share=0.75, remedy=AT_FORK),
+    "start": Program(f"{_PACKAGE}.start", TRANSPORTS[:1], share=0.25),
     "memory": Program(f"{_PACKAGE}.memory", TRANSPORTS[:1]),
 }
 assert tuple(PROGRAMS_BY_QUESTION) == QUESTIONS

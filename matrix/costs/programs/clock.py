@@ -13,6 +13,8 @@ _numbers = itertools.cycle(range(1, 500))
 WARM_UP = 3
 #: How often a round does each thing; the fastest counts, because whatever else the machine does can only add to it.
 TIMES = 5
+#: Seconds that a server needs to end a few sessions.
+PAUSE = 0.005
 
 
 def stack(name: str) -> Any:
@@ -40,6 +42,11 @@ def fastest(measure: Callable[[], int]) -> int:
 def fastest_query(look_up: Callable[[int], None]) -> int:
     """Return for how many nanoseconds a look-up runs, the fastest of several."""
     return fastest(lambda: timed(look_up, number()))
+
+
+def settle() -> None:
+    """Let the server end what was closed, so that it does not disturb what is measured next."""
+    time.sleep(PAUSE)
 
 
 def rounds(count: int, measure: Callable[[], dict[str, int]], *, warm_up: int = WARM_UP) -> dict[str, list[int]]:
