@@ -37,14 +37,14 @@ if command == "summary":
     sys.exit(2 if "unavailable" in words else 0)
 word = arguments[arguments.index("--word") + 1]
 pathlib.Path(arguments[arguments.index("--summary") + 1]).write_text(word)
-print("run", word, os.environ["MATRIX_PARENT"], flush=True)
-if word == "ends slowly":
-    try:
+try:
+    print("run", word, os.environ["MATRIX_PARENT"], flush=True)
+    if word == "ends slowly":
         time.sleep(60)
-    except KeyboardInterrupt:
-        time.sleep(2)
-        print("ended in order", flush=True)
-        sys.exit(130)
+except KeyboardInterrupt:
+    time.sleep(2)
+    print("ended in order", flush=True)
+    sys.exit(130)
 while not pathlib.Path(word).exists():
     time.sleep(0.01)
 sys.exit(2 if word == "unavailable" else 0)

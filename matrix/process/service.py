@@ -128,6 +128,8 @@ class Service:
 
     def last_words(self) -> str:
         """Return the last line that it printed that is no part of a traceback's middle."""
+        if not self.alive:
+            self._reader.join(1)  # what it printed last may not have been read yet
         return next((line.strip() for _, line in reversed(self.lines) if line.strip()), "it printed nothing")
 
     def _read(self) -> None:
