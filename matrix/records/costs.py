@@ -54,10 +54,6 @@ class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=
         """Whether the machine was too noisy for it."""
         return self.high - self.low > WIDE * self.median
 
-    def less(self, number: float) -> tuple[float, float, float]:
-        """Return median and quartiles of what the rounds have beyond a number."""
-        return self.median - number, self.low - number, self.high - number
-
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
     """Which question is answered, and where."""
