@@ -29,7 +29,7 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,15 @@ PATIENCE = 30.0
 _LIMIT = 10
 #: Bytes of a request at most: what a socket's buffer takes without anybody raising it.
 _REQUEST = 1 << 17
+
+
+class Request(TypedDict):
+    """What an interpreter is asked to run: a module, what differs in its environment, and its processes' mark."""
+
+    module: str
+    set: Mapping[str, str]
+    unset: Sequence[str]
+    mark: int
 
 
 def possible() -> bool:
@@ -72,7 +81,7 @@ class Interpreter:
         # Only what differs: an environment may be larger than a request.
         changed = {name: value for name, value in env.items() if self._env.get(name) != value}
         unset = [*self._env.keys() - env.keys()]
-        request = json.dumps({"module": module, "set": changed, "unset": unset, "mark": mark}).encode()
+        request = json.dumps(Request(module=module, set=changed, unset=unset, mark=mark)).encode()
         if len(request) > _REQUEST:
             raise OSError("more in the environment than a preloaded interpreter can be told; --fresh does without")
         with contextlib.ExitStack() as stack:
@@ -212,7 +221,7 @@ def _preload(names: Sequence[str]) -> None:
             importlib.import_module(name)
 
 
-def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+def _serve(requests: socket.socket) -> tuple[Request, list[int]] | None:
     """Fork for each request; return the request in the copy, and None in the interpreter when there are no more."""
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, _REQUEST, 2)
@@ -235,7 +244,7 @@ def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         return json.loads(request), descriptors
 
 
-def _become(asked: dict[str, Any], descriptors: list[int]) -> None:
+def _become(asked: Request, descriptors: list[int]) -> None:
     """Do in this process what `python -m MODULE` does."""
     os.setsid()
     for name in asked["unset"]:

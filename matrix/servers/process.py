@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from matrix.process.watchdog import CancelledError
 from matrix.provision import cache
@@ -18,7 +18,7 @@ from matrix.servers import products
 from matrix.servers.model import StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -59,7 +59,18 @@ def command(binaries: Binaries, program: Path) -> list[str | Path]:
     return [binaries.loader, "--library-path", os.pathsep.join(map(str, binaries.libraries)), program]
 
 
-def options(binaries: Binaries, place: Place) -> dict[str, Any]:
+class ProgramOptions(TypedDict):
+    """How a program is started, as `subprocess.Popen` takes it."""
+
+    env: Mapping[str, str]
+    cwd: Path
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+    umask: int
+
+
+def options(binaries: Binaries, place: Place) -> ProgramOptions:
     """Return how any program is started: as the servers' user, with nothing of the user's settings, and marked."""
     environ = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(place.folder)}
     if binaries.libraries and not binaries.loader:
