@@ -179,8 +179,11 @@ def advise(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
-    """Throw broken bytes at the decoders of both wire protocols; after `--`, e.g. `--seconds 60`."""
-    run(session, "harness", "-m", "matrix.wire.fuzz", *session.posargs)
+    """Throw broken bytes at the decoders; after `--`, e.g. `--inputs 1000000`, or `--guided` to use atheris."""
+    if "--guided" in session.posargs:
+        run(session, "fuzz", "-m", "matrix.wire.guided", *[one for one in session.posargs if one != "--guided"])
+    else:
+        run(session, "harness", "-m", "matrix.wire.fuzz", *session.posargs)
 
 
 @nox.session(default=False)

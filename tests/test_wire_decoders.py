@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matrix.wire.fuzz import Conversation
 
 CONVERSATIONS = sorted(fuzz.CORPUS.glob("*.hex"))
+FOUND = sorted(fuzz.FOUND.glob("*"))
 PROTOCOLS = sorted(DECODERS)
 PIECES = st.lists(st.tuples(st.sampled_from(["client", "server"]), st.binary(max_size=200)), max_size=12)
 
@@ -51,6 +52,24 @@ def test_a_real_conversation_is_read_as_expected(path: Path) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_real_conversation_is_read_the_same_in_pieces(path: Path, seed: int) -> None:
     fuzz.check(path.name.partition("-")[0], fuzz.read_conversation(path), random.Random(seed))
+
+
+@pytest.mark.parametrize("path", CONVERSATIONS, ids=lambda path: path.stem)
+def test_a_real_conversation_is_the_same_after_it_was_an_input_in_bytes(path: Path) -> None:
+    protocol, conversation = path.name.partition("-")[0], fuzz.read_conversation(path)
+    assert fuzz.from_bytes(fuzz.to_bytes(protocol, conversation)) == (protocol, conversation)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_an_input(data: bytes) -> None:
+    protocol, conversation = fuzz.from_bytes(data)
+    fuzz.check(protocol, conversation, random.Random(len(data)))
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name[:12])
+def test_an_input_that_was_found_by_the_code_that_it_reaches_breaks_nothing(path: Path) -> None:
+    protocol, conversation = fuzz.from_bytes(path.read_bytes())
+    fuzz.check(protocol, conversation, random.Random(path.stat().st_size))
 
 
 @pytest.mark.parametrize("path", CONVERSATIONS, ids=lambda path: path.stem)
@@ -400,9 +419,10 @@ def test_a_statement_that_sets_a_password_is_kept_without_it(statement: str, kep
 # The fuzzer
 
 
-def test_the_fuzzer_says_how_much_it_tried(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fuzz.main(["--seconds", "0.2"]) == 0
-    assert "no violation" in capsys.readouterr().out
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_fuzzer_checks_as_many_inputs_as_it_is_asked_to(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fuzz.main(["--inputs", "70", "--jobs", jobs]) == 0
+    assert capsys.readouterr().out.startswith("70 inputs ")
 
 
 def test_the_fuzzer_finds_a_decoder_that_raises(
@@ -414,7 +434,7 @@ def test_the_fuzzer_finds_a_decoder_that_raises(
             return super().feed(sender, data, at)
 
     monkeypatch.setitem(DECODERS, "mysql", RaisesOnQuit)
-    assert fuzz.main(["--seconds", "20"]) == 1
+    assert fuzz.main(["--seconds", "20", "--jobs", "1"]) == 1
     seed = capsys.readouterr().err.split()[1]
     with pytest.raises(AssertionError, match="on purpose"):
         fuzz.main(["--seed", seed])
