@@ -201,6 +201,13 @@ def costs(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def reproductions(session: nox.Session) -> None:
+    """Run the scripts for maintainers: each exits 1 while its defect is there; after `--`, e.g. `--only 'psycopg*'`."""
+    pythons = [f"--python={one}" for one in drivers(session)]
+    run(session, "harness", "-m", "matrix.run.reproductions", *pythons, *session.posargs, log=False)
+
+
+@nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """Test the report to look at in a Chromium, this machine's or $CHROMIUM; after `--`, pytest's own arguments."""
     run(session, "browser", "-m", "pytest", "tests/browser", *session.posargs)

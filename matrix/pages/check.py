@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.files import write_text
 from matrix.pages import costs, links, statements
-from matrix.pages.render import ERRORS, EXAMPLES, LAUNCHERS, render
+from matrix.pages.render import ERRORS, EXAMPLES, LAUNCHERS, REPRODUCTIONS, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def _first_difference(one: str, other: str) -> int:
 def _left_over(root: Path, pages: dict[str, str]) -> list[str]:
     found = (
         f"{folder}/{path.name}"
-        for folder in (EXAMPLES, ERRORS, LAUNCHERS)
+        for folder in (EXAMPLES, ERRORS, LAUNCHERS, REPRODUCTIONS)
         for path in sorted((root / folder).glob("*.md"))
     )
     return [page for page in found if page not in pages]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matrix.catalogue import STACKS, Example
 from matrix.catalogue.pattern import driver_code, pattern
+from matrix.catalogue.reproductions import reproductions
 from matrix.pages import choice
 from matrix.pages.statements import Result, fill, test
 from matrix.records.lanes import drawing
@@ -19,6 +20,7 @@ from matrix.report.timeline import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from matrix.catalogue.reproductions import Script
     from matrix.pages.facts import Facts
     from matrix.pages.prose import Advice, ArticleClaim, Finding
     from matrix.records.claim import Source
@@ -250,6 +252,18 @@ def sources(facts: Facts, driver: str) -> dict[str, list[tuple[str, Source]]]:
             if source.package.lower() in names:
                 found.setdefault(source.url, []).append((reason, source))
     return found
+
+
+def scripts(facts: Facts, driver: str) -> list[Script]:
+    """Return the reproductions that are run with a driver."""
+    return [script for script in reproductions(facts.root).values() if script.facts.driver == driver]
+
+
+def quoted(facts: Facts, script: Script) -> list[Source]:
+    """Return the lines of source, of what a bug report is about, that its reasons rest on."""
+    named = {name.lower() for name in script.facts.versions}
+    found = [source for reason in script.facts.reasons for source in facts.reasons[reason].sources]
+    return list({source.url: source for source in found if source.package.lower() in named}.values())
 
 
 def descriptor(facts: Facts, driver: str) -> str:

@@ -12,12 +12,15 @@ import jinja2
 from matrix.catalogue import STACK_TITLES, STACKS
 from matrix.catalogue.launchers import launchers
 from matrix.catalogue.pattern import pattern
+from matrix.catalogue.reproductions import FOLDER as REPRODUCTIONS
+from matrix.catalogue.reproductions import reproductions
 from matrix.errors import MatrixError
 from matrix.pages import content, costs, errors, explain, launcher_pages, tables, words
 from matrix.pages.facts import by_example
 from matrix.pages.launched import answers
 from matrix.pages.links import relative
 from matrix.pages.statements import listed
+from matrix.records import reproductions as reproduced
 from matrix.records.outcomes import OUTCOMES, by_outcome
 from matrix.report.table import FIX_IN, code, describe, marked, plain
 
@@ -36,6 +39,7 @@ PAGES = {
     "glossary": "docs/glossary.md",
     "caveats": "docs/caveats.md",
     "costs": "docs/costs.md",
+    "reproductions": f"{REPRODUCTIONS}/README.md",
 }
 README = "README.md"
 EXAMPLES = "docs/examples"
@@ -85,7 +89,13 @@ def render(facts: Facts) -> dict[str, str]:
 
     Raises MatrixError if README.md is missing or lacks the place of a fragment.
     """
-    pages = {path: _page(facts, path, f"{name}.md.j2") for name, path in PAGES.items() if name != "symptoms"}
+    known, scripts = errors.every_page(facts), reproductions(facts.root).values()
+    more: dict[str, dict[str, object]] = {"symptoms": {"known": known}, "reproductions": {"scripts": scripts}}
+    pages = {path: _page(facts, path, f"{name}.md.j2", **more.get(name, {})) for name, path in PAGES.items()}
+    for script in scripts:
+        path = f"{REPRODUCTIONS}/{script.name}.md"
+        ran = reproduced.read(facts.results, script.name)
+        pages[path] = _page(facts, path, "reproduction.md.j2", script=script, ran=ran)
     for driver in facts.drivers:
         path = address(facts, driver)
         pages[path] = _page(facts, path, "driver.md.j2", name=driver, driver=facts.drivers[driver])
@@ -95,8 +105,6 @@ def render(facts: Facts) -> dict[str, str]:
     for name, launcher in launchers(facts.root).items():
         path = address(facts, name)
         pages[path] = _page(facts, path, "launcher.md.j2", launcher=launcher)
-    known = errors.every_page(facts)
-    pages[PAGES["symptoms"]] = _page(facts, PAGES["symptoms"], "symptoms.md.j2", known=known)
     for one in known:
         pages[one.symptom.page] = _page(facts, one.symptom.page, "error.md.j2", one=one)
     pages[README] = _readme(facts)
