@@ -9,6 +9,9 @@ not.
 connection is deallocated. The list keeps a reference to it. `connections.create_connection()` is not documented; it
 was run with Django 5.2.
 
+Points:
+    child: open_connection()
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
 """
 

@@ -11,6 +11,9 @@ connection, which with mysqlclient ends the parent's session. Call `install()` o
 `execute_wrapper()` is not enough: commits, rollbacks and closes do not pass through it. Django does not document that
 it accepts a wrapper instead of the driver's connection; this was run with Django 5.2.
 
+Points:
+    connect: install()
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
 rolled_back_in_child, ended_during_query
 """

@@ -7,6 +7,10 @@ process gets its rows. It costs the parent its session: temporary tables, settin
 committed are gone, and the parent must not query between starting a worker and reconnecting.
 https://renzolucioni.com/forked-processes-persistent-connections/
 
+Points:
+    child: db.close()
+    parent: db.connection = None
+
 Remedy for: closed_in_child
 """
 

@@ -9,6 +9,9 @@ own connection, which the other remedies provide.
 Cursors that were open before the fork are not wrapped. An interpreter that exits still deallocates the inherited
 connection, which with mysqlclient ends the parent's session.
 
+Points:
+    connect: connection = OwnedConnection(connection)
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
 rolled_back_in_child, ended_during_query
 """

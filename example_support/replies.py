@@ -14,18 +14,25 @@ PATIENCE = 2
 class Holder:
     """A connection of its own that has the server hold back replies to queries that select `protocol.HELD`.
 
-    `query` runs a query on the connection and returns its only row. `holds` is false once it has stopped.
+    `query` runs a query on the connection and returns its only row. `holds` is false once it has stopped. `known` are
+    the sessions that were there when it began.
     """
 
     def __init__(self, query: Callable[[str], Any]) -> None:
         self.query = query
         self.holds = True
+        _, self.known = self.sessions()
         query(protocol.HOLD)
 
-    def sessions(self) -> tuple[int, int]:
-        """Return how many sessions' replies are held, and how many other sessions there are."""
-        held, others = self.query(protocol.WAITING)
+    def sessions(self) -> tuple[set[str], set[str]]:
+        """Return the sessions whose replies are held, and all other sessions."""
+        held, others = (set(ids.split(",")) if ids else set() for ids in self.query(protocol.WAITING))
         return held, others
+
+    def stop(self) -> None:
+        """Release the replies that are held, and hold none back from now on."""
+        self.query(protocol.RELEASE)
+        self.holds = False
 
 
 def hold_replies(connect: Callable[[], Callable[[str], Any]]) -> Holder:
@@ -33,13 +40,19 @@ def hold_replies(connect: Callable[[], Callable[[str], Any]]) -> Holder:
     return step("hold answers", lambda: Holder(connect()))
 
 
-def wait_until_held(holder: Holder) -> None:
-    """Wait until the reply to a query is held, but no longer than PATIENCE: the driver may have raised instead."""
+def wait_until_held(holder: Holder, *, shared: bool = False) -> None:
+    """Wait until the reply to a query is held, but no longer than PATIENCE: the driver may have raised instead.
+
+    If the query was to come on a `shared` session and came on one that was opened since, stop holding replies back:
+    each process waits for its own, and none would be released.
+    """
 
     def watch() -> None:
         until = time.monotonic() + PATIENCE
-        while not holder.sessions()[0] and time.monotonic() < until:
+        while not (held := holder.sessions()[0]) and time.monotonic() < until:
             time.sleep(0.01)
+        if shared and not held <= holder.known:
+            holder.stop()
 
     step("watch", watch)
 
@@ -57,11 +70,10 @@ def release_reply(holder: Holder, *, hold: bool = True) -> None:
         while others and not held and time.monotonic() < until:
             time.sleep(0.01)
             held, others = holder.sessions()
-        holder.query(protocol.RELEASE)
+        holder.stop()
         if held and hold:
             # By now the session that waited for the lock has got it and given it back.
             holder.query(protocol.HOLD)
-        else:
-            holder.holds = False
+            holder.holds = True
 
     step("release answer", release if holder.holds else lambda: None)

@@ -11,6 +11,9 @@ With mysqlclient over TLS the ping itself raises: MariaDB's client library repor
 which SQLAlchemy (2.1.9) does not treat as a lost connection. The query raises, and the next one works. A listener for
 the engine's `handle_error` event that sets `context.is_disconnect = True` for 2026 fixes that.
 
+Points:
+    connect: engine = create_engine(DATABASE_URL, pool_pre_ping=True)
+
 Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
 """
 

@@ -6,6 +6,9 @@ a handshake, per unit of work, and the session's temporary tables, settings and 
 between units: a connection that is checked out when the process forks is inherited.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
+Points:
+    connect: engine = create_engine(DATABASE_URL, poolclass=NullPool)
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
 pool_inherited, pool_closed_in_child
 """

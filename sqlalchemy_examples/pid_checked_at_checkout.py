@@ -8,13 +8,16 @@ instead. The cost is a `getpid()` per checkout. A connection that is checked out
 again.
 https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 
+Points:
+    start: check_owners()
+
 Remedy for: shared_in_turn, shared_at_once, pool_inherited
 """
 
 import multiprocessing
 import os
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import Pool, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
 from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, wait_for
@@ -24,13 +27,17 @@ from sqlalchemy_examples.helper import DATABASE_URL, look_up, prepare, wait_for
 engine = create_engine(DATABASE_URL)
 
 
-@event.listens_for(engine, "connect")
+def check_owners():
+    """Call this once, before any engine opens its first connection."""
+    event.listen(Pool, "connect", note_owner)
+    event.listen(Pool, "checkout", check_owner)
+
+
 def note_owner(dbapi_connection, entry):
     """Record which process opened the connection."""
     entry.info["pid"] = os.getpid()
 
 
-@event.listens_for(engine, "checkout")
 def check_owner(dbapi_connection, entry, checkout):
     """Have the pool replace a connection that another process opened, without closing it."""
     if entry.info["pid"] != os.getpid():
@@ -52,6 +59,7 @@ def child():
 
 
 def main():
+    check_owners()
     prepare()
     look_up(engine, 1)
     wait_for(start_worker(child))

@@ -7,6 +7,9 @@ memory and descriptors of the inherited pool. This holds as long as the child ex
 (`os._exit`): an interpreter that exits deallocates the list, which with mysqlclient ends the parent's session.
 https://docs.sqlalchemy.org/en/21/core/connections.html#sqlalchemy.engine.Engine.dispose.params.close
 
+Points:
+    child: leave_inherited(engine)
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
 pool_closed_in_child, pool_disposed_without_closing
 """
@@ -31,17 +34,17 @@ def start_worker(work, *args):
     return process
 
 
-def leave_inherited():
+def leave_inherited(inherited):
     """Call this first in the worker: create a new pool, and keep the old one from being deallocated."""
-    kept.append(engine.pool)
-    engine.dispose(close=False)
+    kept.append(inherited.pool)
+    inherited.dispose(close=False)
 
 
 # What happens.
 
 
 def child():
-    step("dispose", leave_inherited)
+    step("dispose", leave_inherited, engine)
     step("collect", gc.collect)
     look_up(engine, 101)
 

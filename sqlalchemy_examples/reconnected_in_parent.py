@@ -7,6 +7,10 @@ gets its rows. It costs the parent its session: temporary tables, settings, lock
 gone, and the parent must not query between starting a worker and reconnecting.
 https://renzolucioni.com/forked-processes-persistent-connections/
 
+Points:
+    child: engine.dispose()
+    parent: engine.dispose()
+
 Remedy for: closed_in_child
 """
 

@@ -11,6 +11,9 @@ connection, which with mysqlclient ends the parent's session. The pool's `checko
 exception in it makes the pool close the connection, which ends the parent's session. Its `connect` event passes the
 driver's own connection to SQLAlchemy's set-up, in which psycopg2's C functions reject a wrapper.
 
+Points:
+    connect: install()
+
 Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
 rolled_back_in_child, ended_during_query
 """

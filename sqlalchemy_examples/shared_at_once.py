@@ -37,7 +37,7 @@ def start_worker(work, *args):
 
 
 # What happens. The server holds back each reply until the process that waits for it has read another, so that replies
-# arrive one by one.
+# arrive one by one. If the child has a session of its own, no process waits for the wrong reply, and none is held.
 
 
 def suspended_child(engine):
@@ -55,10 +55,11 @@ def main():
     look_up(engine, 1)
     holder = hold_replies()
     suspended = start_worker(suspended_child, engine)
-    wait_until_held(holder)
+    wait_until_held(holder, shared=True)
     # The kernel may suspend a process at any moment. Here it does so between query and reply, for a long time.
     os.kill(suspended.pid, signal.SIGSTOP)
-    os.waitpid(suspended.pid, os.WUNTRACED)  # kill() does not wait for that
+    # kill() does not wait for that. A child that got an error has exited, and is still to be waited for.
+    os.waitid(os.P_PID, suspended.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     release_reply(holder)
     # After an error, which process reads which reply is not forced any more, and no reply is held.
     release_reply(holder, hold=look_up(engine, 2, held=True) is not None)

@@ -6,7 +6,7 @@
 | `PAUSE` | an expression that takes 5 milliseconds |
 | `HELD` | an expression that waits until no session holds replies back |
 | `HOLD`, `RELEASE` | statements that begin and end holding replies back |
-| `WAITING` | a query that counts the database's other sessions: those that wait for `HELD`, and all |
+| `WAITING` | a query for the ids of the database's other sessions, with commas: those that wait for `HELD`, and all |
 | `VERSION` | a query for the server's version |
 | `transport(query)` | how the session reaches the server; `query` runs a query and returns its only row |
 """

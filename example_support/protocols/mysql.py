@@ -9,7 +9,7 @@ HELD = "GET_LOCK(DATABASE(), 60) AND RELEASE_LOCK(DATABASE())"
 HOLD = "SELECT GET_LOCK(DATABASE(), 60)"
 RELEASE = "SELECT RELEASE_LOCK(DATABASE())"
 WAITING = """
-    SELECT COUNT(CASE WHEN state = 'User lock' THEN 1 END), COUNT(*) FROM information_schema.processlist
+    SELECT GROUP_CONCAT(CASE WHEN state = 'User lock' THEN id END), GROUP_CONCAT(id) FROM information_schema.processlist
     WHERE db = DATABASE() AND id <> CONNECTION_ID()"""
 VERSION = "SELECT VERSION()"
 

@@ -9,7 +9,8 @@ HELD = "CASE WHEN pg_advisory_lock(1) IS NOT NULL THEN pg_advisory_unlock(1) END
 HOLD = "SELECT pg_advisory_lock(1)"
 RELEASE = "SELECT pg_advisory_unlock(1)"
 WAITING = """
-    SELECT COUNT(*) FILTER (WHERE wait_event = 'advisory'), COUNT(*) FROM pg_stat_activity
+    SELECT STRING_AGG(pid::text, ',') FILTER (WHERE wait_event = 'advisory'), STRING_AGG(pid::text, ',')
+    FROM pg_stat_activity
     WHERE datname = current_catalog AND pid <> pg_backend_pid()"""
 VERSION = "SHOW server_version"
 

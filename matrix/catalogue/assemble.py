@@ -77,6 +77,10 @@ def assemble(application: str, launcher: str, remedy: str, driver: str, root: Pa
     found = remedies(root).get((one.facts.stack, remedy))
     if found is None:
         raise MatrixError(f"there is no remedy {remedy!r} for {application} under {launcher}")
+    for point in found.points:
+        if not (other.facts.points.get(point) or one.facts.points.get(point)):
+            why = other.facts.absent.get(point, f"there is no place for what runs at {point!r}")
+            raise MatrixError(f"{remedy} cannot be put in place under {launcher}: {why}")
     return _of_points(found, one, other, module(found, one.facts.names, driver, root), base)
 
 
@@ -92,10 +96,7 @@ def _of_points(
 ) -> Advice:
     files = {FILE: code.code} if code.code else {}
     for point, statements in remedy.points.items():
-        edits = launcher.facts.points.get(point) or application.facts.points.get(point)
-        if not edits:
-            why = launcher.facts.absent.get(point, f"there is no place for what runs at {point!r}")
-            raise MatrixError(f"{remedy.name} cannot be put in place under {launcher.name}: {why}")
+        edits = launcher.facts.points.get(point) or application.facts.points[point]
         imports, written = _written(statements, application, code)
         for edit in edits:
             files[edit.file] = _edited(edit, base | files, imports, written)

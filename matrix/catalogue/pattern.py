@@ -85,8 +85,7 @@ def extract(path: Path, names: Iterable[str], driver: str, root: Path = ROOT) ->
     own = helpers & _offered(driver, root).keys()
     drivers_parts = _driver_parts(driver, sorted(own), root)
     whole = _Parts(parts.imports | drivers_parts.imports, [*drivers_parts.definitions, *parts.definitions])
-    code = whole.text() if parts.definitions else ""
-    return Pattern(re.sub(r"  # type: ignore\[[\w-]+\][^\n]*", "", code), tuple(sorted(helpers - own)), (), 1)
+    return Pattern(re.sub(r"  # type: ignore\[[\w-]+\][^\n]*", "", whole.text()), tuple(sorted(helpers - own)), (), 1)
 
 
 def _reachable(nodes: list[ast.stmt], names: Iterable[str]) -> set[str]:

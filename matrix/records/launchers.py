@@ -6,7 +6,7 @@ connection before it forks. A *remedy* says what runs at which *point*; launcher
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -14,10 +14,10 @@ from matrix.records.claim import Link
 from matrix.records.facts import Transport
 from matrix.records.outcomes import GOOD, OUTCOMES, Outcome
 
-#: Where code of a remedy can run: once before the first connection; before the fork; first thing in the child; in the
-#: parent, after the fork.
-Point = Literal["start", "before", "child", "parent"]
-POINTS: tuple[Point, ...] = ("start", "before", "child", "parent")
+#: Where code of a remedy can run: once before the first connection; where the program connects or creates its engine;
+#: before the fork; first thing in the child; in the parent, after the fork.
+Point = Literal["start", "connect", "before", "child", "parent"]
+POINTS: tuple[Point, ...] = get_args(Point)
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
