@@ -42,6 +42,7 @@ class NoObserver:
 
     def __init__(self) -> None:
         self.dropped: list[str] = []
+        self.connections = 0
 
     def create_database(self, name: str) -> None:
         """Create nothing."""

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pymysql
 import pytest
@@ -43,6 +44,7 @@ class Own:
     server: Server
     observer: Observer
     environ: dict[str, str]
+    restarted: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def databases(self) -> set[str]:
@@ -68,7 +70,8 @@ class Own:
 @pytest.fixture(scope="module", params=sorted(DRIVERS))
 def own(request: pytest.FixtureRequest) -> Iterator[Own]:
     """A private server of the test's, with databases in it, that logs every statement."""
-    with servers.running([request.param], report=lambda _: None) as found:
+    with contextlib.ExitStack() as stack:
+        found = stack.enter_context(servers.running([request.param], report=lambda _: None))
         server = found[request.param]
         if not isinstance(server, Server):
             pytest.skip(server.reason)
@@ -80,7 +83,11 @@ def own(request: pytest.FixtureRequest) -> Iterator[Own]:
                     connection.execute("ALTER SYSTEM SET log_statement = 'all'")
                     connection.execute("SELECT pg_reload_conf()")
             variable = f"MATRIX_{server.product.upper()}_URL"
-            yield Own(server, observer, {**os.environ, variable: __main__.urls(server, "")["tls"]})
+            own = Own(server, observer, {**os.environ, variable: __main__.urls(server, "")["tls"]})
+            yield own
+        stack.close()
+        for process in own.restarted:
+            process.wait(20)
 
 
 def log_in(server: Server) -> Any:
@@ -162,9 +169,9 @@ def test_another_users_sessions_and_locks_are_left_alone(own: Own, tmp_path: Pat
 
 
 @contextlib.contextmanager
-def begun(own: Own, output: Path, *, parent: bool = False) -> Iterator[subprocess.Popen[str]]:
+def begun(own: Own, output: Path, *, parent: bool = False, repeat: int = 500) -> Iterator[subprocess.Popen[str]]:
     """Start a run that takes long, and wait until it has databases; with `parent`, as a child of the process."""
-    command = own.command("--only", "bare/closed_in_child", "--repeat", "500", "--output", str(output))
+    command = own.command("--only", "bare/closed_in_child", "--repeat", str(repeat), "--output", str(output))
     environ = own.environ
     if parent:
         command = ["sh", "-c", f'{PARENT}=$$ "$@" & wait', "sh", *command]
@@ -223,6 +230,43 @@ def test_what_a_killed_run_leaves_is_named_at_the_next_start_and_dropped_on_requ
     assert own.databases == set()
     assert set(own.observer.databases()) >= {"orders", "matrix_orders"}
     own.observer.create_database("matrix_0123abcd_7")  # it was a run's, by its name, and went with the others
+
+
+# What becomes of the server.
+
+
+def restart(own: Own) -> None:
+    """End a server without warning, and start it on the same data again."""
+    server = own.server
+    assert server.log
+    log, (process,) = (
+        server.log,
+        [one for one in psutil.Process().children() if str(server.log.parent) in _command(one)],
+    )
+    command, environ, cwd = process.cmdline(), process.environ(), process.cwd()
+    owner: dict[str, Any] = {"user": process.uids().real, "group": process.gids().real, "extra_groups": []}
+    process.send_signal(signal.SIGQUIT if server.product == "postgresql" else signal.SIGKILL)
+    process.wait(30)
+    with log.open("ab") as file:
+        options: dict[str, Any] = {"env": environ, "cwd": cwd, "stdout": file, "stderr": file}
+        own.restarted.append(subprocess.Popen(command, **options, **owner if os.geteuid() == 0 else {}))
+
+
+def _command(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def test_cells_that_run_while_the_server_restarts_are_not_judged(own: Own, tmp_path: Path) -> None:
+    with begun(own, tmp_path, repeat=30) as run:
+        restart(own)
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 2, errors
+    why = [line for line in errors.splitlines() if line.startswith("not judged: ")]
+    assert why
+    assert all("restarted" in line or "does not answer" in line for line in why), errors
+    assert own.databases == set()
 
 
 # What the account may not do.

@@ -107,8 +107,7 @@ def run_cell(
     something unreadable, or did not use what the cell is about; MatrixError if the server does not answer any more.
     """
     cell, server = subject.cell, subject.server
-    observer.create_database(database)
-    try:
+    with database_of(observer, database, server):
         before = len(observer.sessions(database))
         counted = observer.counters(database)
         log_began = server.log.stat().st_size if server.log else 0
@@ -152,8 +151,24 @@ def run_cell(
             counters={name: n - counted.get(name, 0) for name, n in observer.counters(database).items()},
         )
         return Result(run, identity)
+
+
+@contextlib.contextmanager
+def database_of(observer: Observer, name: str, server: Server) -> Iterator[None]:
+    """Create a database for one run, and drop it afterwards.
+
+    Raises BrokenCellError if the server lost a session meanwhile that no program of the run knows: then the others may
+    be lost for the same reason, and what the programs saw says nothing of theirs.
+    """
+    observer.create_database(name)
+    connections = observer.connections
+    try:
+        yield
+        observer.sessions(name)
+        if observer.connections != connections:
+            raise BrokenCellError(f"{server.name} was restarted during this run, or ended the harness's own session")
     finally:
-        observer.drop_database(database)
+        observer.drop_database(name)
 
 
 @contextlib.contextmanager

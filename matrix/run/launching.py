@@ -25,7 +25,7 @@ from matrix.records.launchers import Load
 from matrix.records.run import Run
 from matrix.records.stable import Letters, stable
 from matrix.records.steps import Step
-from matrix.run.cell import BrokenCellError, Views, sessions_left
+from matrix.run.cell import BrokenCellError, Views, database_of, sessions_left
 from matrix.run.channel import VARIABLE, StepChannel
 from matrix.run.identity import mismatch
 from matrix.run.judge import judge
@@ -112,8 +112,9 @@ def run_launcher_cell(
     """
     cell = subject.cell
     folder = around.folder / database
-    observer.create_database(database)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(database_of(observer, database, subject.server))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         observer.create_orders(database)
         _write(folder, assemble(cell.application, cell.launcher, cell.remedy, cell.driver, around.root).program)
         record = _Record()
@@ -150,9 +151,6 @@ def run_launcher_cell(
             run.steps, log if stopped else [*log, (time.time(), "it did not exit when it was stopped")]
         )
         return Launched(run, verdict, load, identity, evidence)
-    finally:
-        observer.drop_database(database)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

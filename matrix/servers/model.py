@@ -59,8 +59,11 @@ class Unavailable:
 class Observer(Protocol):
     """The harness's own connection to a server: autocommit, opened again if it is lost, not thread-safe.
 
-    Every method raises ``MatrixError`` if the server refuses or no longer answers.
+    Every method raises ``MatrixError`` if the server refuses or no longer answers. ``connections`` counts how often it
+    connected: once more, and the server was restarted or ended sessions.
     """
+
+    connections: int
 
     def create_database(self, name: str) -> None:
         """Create an empty database."""

@@ -61,6 +61,7 @@ class Observer:
 
     def __init__(self) -> None:
         self._databases: set[str] = set()
+        self.connections = 0
 
     def create_database(self, name: str) -> None:
         self._databases.add(name)

@@ -84,6 +84,7 @@ class _Observer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._connection: pymysql.Connection[Any] | None = None
+        self.connections = 0
         self._transactions = False
 
     def check(self) -> None:
@@ -102,6 +103,7 @@ class _Observer:
             try:
                 if self._connection is None:
                     self._connection = _connect(self._server)
+                    self.connections += 1
                 with self._connection.cursor() as cursor:
                     cursor.execute(query, parameters)
                     return list(cursor.fetchall())

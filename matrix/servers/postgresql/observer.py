@@ -77,6 +77,7 @@ class _Observer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self.connections = 0
 
     def check(self) -> None:
         """Run a statement."""
@@ -88,6 +89,7 @@ class _Observer:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = _connect(self._server, "postgres")
+                    self.connections += 1
                 cursor = self._connection.execute(query, parameters)
                 return cursor.fetchall() if cursor.description else []
             except psycopg.Error as error:
