@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import shutil
 import symtable
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from matrix.catalogue import drivers, stacks
-from matrix.catalogue.assemble import FILE, NONE, assemble, offered
+from matrix.catalogue.assemble import NONE, assemble, offered
+from matrix.catalogue.driver_slots import with_driver
 from matrix.catalogue.launcher_claims import launcher_cells, launcher_claims
 from matrix.catalogue.launchers import applications, launchers, works_with
 from matrix.catalogue.remedies import remedies
@@ -50,8 +52,23 @@ def names_of(text: str) -> set[str]:
     }
 
 
+def imported(text: str) -> set[str]:
+    """Return the top-level packages that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
 def check(program: dict[str, str]) -> None:
-    """Check that all files compile, use no name that is not there, and import from each other what they define."""
+    """Check that all files compile, use no name that is not there, and import from each other what they define.
+
+    Nothing may be imported from this repository.
+    """
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()}
     for file, text in program.items():
         if not file.endswith(".py"):
             continue
@@ -59,6 +76,8 @@ def check(program: dict[str, str]) -> None:
         assert undefined(text) == set(), file
         assert text == "" or text.endswith("\n")
         assert "{code}" not in text
+        assert "noqa" not in text
+        assert not imported(text) & ours
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ImportFrom) and node.module:
                 module = node.module.replace(".", "/") + ".py"
@@ -207,10 +226,13 @@ def test_a_launcher_like_another_has_its_facts_and_files_where_it_has_none_of_it
     assert other.files == {**one.files, "extra.py": ""}
 
 
-def test_what_a_remedy_needs_is_in_a_module_of_its_own_or_nowhere(repository: Path) -> None:
-    application, launcher, name, driver = some(repository)
-    files = assemble(application, launcher, name, driver, repository).files
-    assert not any("drivers." in text or "_examples" in text for file, text in files.items() if file == FILE)
+@pytest.mark.parametrize("driver", drivers())
+def test_what_a_driver_puts_into_a_file_leaves_no_place_behind(driver: str) -> None:
+    for application in applications().values():
+        if works_with(application, drivers()[driver]):
+            for text in with_driver(dict(application.files), application.facts.stack, driver, ROOT).values():
+                assert not re.search(r"# ?\{\w+\}|\"\{\w+\}\"", text)
+                assert undefined(text) == set()
 
 
 # The claims.

@@ -5,6 +5,6 @@ import sys
 
 from celery import Celery
 
-app = Celery(broker=f"redis+socket://{os.environ['REDIS_SOCKET']}?virtual_host={os.environ['REDIS_DATABASE']}")
+app = Celery(broker=os.environ["CELERY_BROKER_URL"])
 for line in sys.stdin:
     app.send_task("shop.tasks.order", [int(line)])

@@ -2,14 +2,14 @@
 
 from multiprocessing import get_context
 
-from shop.jobs import look_up
+from shop.jobs import print_order
 
 
 def work(numbers, own):
     """Look up orders in three workers, and one here."""
     with get_context("fork").Pool(3, maxtasksperchild=5) as pool:
-        tasks = [pool.apply_async(look_up, [number]) for number in numbers]
-        look_up(own)
+        tasks = [pool.apply_async(print_order, [number]) for number in numbers]
+        print_order(own)
         for task in tasks:
             task.get()
 
@@ -17,7 +17,7 @@ def work(numbers, own):
 def main():
     """Do so, and look up another order here afterwards."""
     work(range(101, 161), 2)
-    look_up(3)
+    print_order(3)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from shop.jobs import look_up
+from shop.jobs import print_order
 
 
 def start_worker(numbers):
@@ -11,7 +11,7 @@ def start_worker(numbers):
     pid = os.fork()
     if pid == 0:
         for number in numbers:
-            look_up(number)
+            print_order(number)
         sys.exit()
     return pid
 
@@ -19,7 +19,7 @@ def start_worker(numbers):
 def work(first, own):
     """Look up ten orders in each of three workers, and one here."""
     workers = [start_worker(range(start, start + 10)) for start in range(first, first + 30, 10)]
-    look_up(own)
+    print_order(own)
     for pid in workers:
         os.waitpid(pid, 0)
 
@@ -27,9 +27,9 @@ def work(first, own):
 def main():
     """Do so twice: the workers of the second time are new."""
     work(101, 2)
-    look_up(3)
+    print_order(3)
     work(131, 4)
-    look_up(5)
+    print_order(5)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from shop.jobs import look_up
+from shop.jobs import print_order
 
 
 def work(numbers, own):
     """Look up orders in three workers, and one here."""
     with ProcessPoolExecutor(3, mp_context=get_context("fork")) as executor:
-        tasks = [executor.submit(look_up, number) for number in numbers]
-        look_up(own)
+        tasks = [executor.submit(print_order, number) for number in numbers]
+        print_order(own)
     for task in tasks:
         task.result()
 
@@ -18,9 +18,9 @@ def work(numbers, own):
 def main():
     """Do so twice: the workers of the second time are new."""
     work(range(101, 131), 2)
-    look_up(3)
+    print_order(3)
     work(range(131, 161), 4)
-    look_up(5)
+    print_order(5)
 
 
 if __name__ == "__main__":

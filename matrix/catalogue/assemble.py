@@ -12,6 +12,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from matrix.catalogue.driver_slots import with_driver
 from matrix.catalogue.launchers import applications, launchers
 from matrix.catalogue.remedies import Module, Remedy, module, names, remedies
 from matrix.errors import MatrixError
@@ -68,7 +69,7 @@ def assemble(application: str, launcher: str, remedy: str, driver: str, root: Pa
     Raises MatrixError where that is not possible; the message names what is missing.
     """
     one, other = applications(root)[application], launchers(root)[launcher]
-    base = {**one.files, **other.files}
+    base = with_driver({**one.files, **other.files}, one.facts.stack, driver, root)
     if remedy == NONE:
         return Advice("No remedy.", "", {}, base)
     for alternatives in (other.facts.instead, one.facts.instead):

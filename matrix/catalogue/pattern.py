@@ -77,6 +77,38 @@ def driver_code(driver: str, names: Iterable[str], root: Path = ROOT) -> str:
     return _driver_parts(driver, names, root).text()
 
 
+class Code(NamedTuple):
+    """Code, and the import statements that it needs."""
+
+    imports: tuple[str, ...] = ()
+    text: str = ""
+
+
+def connection_code(driver: str, name: str, root: Path = ROOT) -> Code:
+    """Return a function of a driver's `connection.py`."""
+    parts = _driver_parts(driver, [name], root)
+    return Code(tuple(parts.imports), re.sub(r"  # noqa: [^\n]*", "", "\n\n\n".join(parts.definitions)))
+
+
+def arranged(text: str, imports: Iterable[str]) -> str:
+    """Return a module with more imports, all of them at its top, merged and in order: Python's own come first."""
+    tree = ast.parse(text)
+    lines = text.splitlines()
+    old = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    first = min((node.lineno for node in old), default=(tree.body[0].end_lineno or 0) + 2) - 1
+    last = max((node.end_lineno or 0 for node in old), default=first)
+    plain: set[str] = set()
+    names: dict[str, set[str]] = {}
+    for node in (*old, *ast.parse("\n".join(imports)).body):
+        if isinstance(node, ast.Import):
+            plain |= {ast.unparse(node)}
+        elif isinstance(node, ast.ImportFrom):
+            names.setdefault(node.module or "", set()).update(ast.unparse(alias) for alias in node.names)
+    merged = plain | {f"from {module} import {', '.join(sorted(some))}" for module, some in names.items()}
+    block = _Parts(merged, []).text()
+    return "\n".join([*lines[:first], block, *lines[last:]]).rstrip("\n") + "\n"
+
+
 def extract(path: Path, names: Iterable[str], driver: str, root: Path = ROOT) -> Pattern:
     """Return the definitions of some names in an example's file, and what they need, as pasted with a driver."""
     text = path.read_text(encoding="utf-8")
@@ -157,6 +189,12 @@ def _offered(driver: str, root: Path) -> dict[str, _Offer]:
 
     `connect` is left out: a program has its own.
     """
+    return {name: offer for name, offer in _definitions(driver, root).items() if name != "connect"}
+
+
+@functools.cache
+def _definitions(driver: str, root: Path) -> dict[str, _Offer]:
+    """Return the statements of a driver's module and of its protocol's by the names that they define."""
     found = {}
     facts = root / "example_support" / "protocols" / f"{drivers(root)[driver].facts.protocol}.py"
     for path in (facts, root / "drivers" / driver / "connection.py"):
@@ -165,12 +203,11 @@ def _offered(driver: str, root: Path) -> dict[str, _Offer]:
         for node in tree.body:
             for name in _defines(node) if isinstance(node, ast.FunctionDef | ast.Assign) else ():
                 found[name] = _Offer(node, tree.body, text.splitlines())
-    found.pop("connect", None)
     return found
 
 
 def _driver_parts(driver: str, names: Iterable[str], root: Path) -> _Parts:
-    parts, offered = _Parts(set(), []), _offered(driver, root)
+    parts, offered = _Parts(set(), []), _definitions(driver, root)
     for name in names:
         node, nodes, lines = offered[name]
         above, _ = _needed((other for other in nodes if other is not node), lines, _names(node))

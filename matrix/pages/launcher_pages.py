@@ -140,7 +140,6 @@ def _remedy(name: str, offers: dict[str, Offer]) -> Remedy:
             costs.setdefault(sentence, []).append(driver)
         for file, text in offer.advice.files.items():
             files.setdefault((file, text), []).append(driver)
-    order = list(dict.fromkeys(file for offer in offers.values() for file in offer.advice.files))
     return Remedy(
         name=name,
         title=next(iter(offers.values())).advice.title,
@@ -149,21 +148,31 @@ def _remedy(name: str, offers: dict[str, Offer]) -> Remedy:
             sentence if len(drivers) == len(offers) else f"{sentence} ({', '.join(drivers)})"
             for sentence, drivers in costs.items()
         ),
-        files=tuple(
-            File(file, text.rstrip("\n"), () if len(drivers) == len(offers) else tuple(drivers))
-            for (file, text), drivers in sorted(files.items(), key=lambda item: order.index(item[0][0]))
-        ),
+        files=tuple(_files(files, len(offers))),
     )
 
 
-def program(found: Iterable[Answer]) -> dict[str, str]:
-    """Return the files of an application under a launcher, without a remedy; they are the same for every driver."""
-    answer = next(answer for answer in found if answer.was_run)
-    offer = next(each for each in (answer.without, *answer.offers, *answer.failing) if each)
-    return {name: text.rstrip("\n") for name, text in sorted(offer.advice.base.items())}
+def program(found: Iterable[Answer]) -> list[File]:
+    """Return the files of an application under a launcher, without a remedy."""
+    run = [answer for answer in found if answer.was_run]
+    files: dict[tuple[str, str], list[str]] = {}
+    for answer in run:
+        offer = next(each for each in (answer.without, *answer.offers, *answer.failing) if each)
+        for name, text in sorted(offer.advice.base.items()):
+            files.setdefault((name, text), []).append(answer.driver)
+    return _files(files, len(run))
 
 
-def start_command(launcher: Launcher, application: Application) -> str:
-    """Return the command that starts a launcher, as a user writes it."""
-    uses = {"python": "python", "bin": "", "socket": "gunicorn.sock", **application.facts.uses, **launcher.facts.uses}
-    return " ".join(word.replace("{bin}/", "").format_map(uses) for word in launcher.facts.serving.command)
+def _files(drivers: dict[tuple[str, str], list[str]], every: int) -> list[File]:
+    """Return files, given the drivers that each name and text is for; `every` is how many drivers there are."""
+    order = list(dict.fromkeys(name for name, _ in drivers))
+    return [
+        File(name, text.rstrip("\n"), () if len(some) == every else tuple(some))
+        for (name, text), some in sorted(drivers.items(), key=lambda item: order.index(item[0][0]))
+    ]
+
+
+def command(launcher: Launcher, application: Application, words: Iterable[str]) -> str:
+    """Return a command of a launcher's as a user writes it."""
+    uses = {"python": "python", "bin": "", "socket": "app.sock", **application.facts.uses, **launcher.facts.uses}
+    return " ".join(word.replace("{bin}/", "").format_map(uses) for word in words)

@@ -102,13 +102,17 @@ def render(facts: Facts) -> dict[str, str]:
     for name in facts.names():
         path = address(facts, name)
         pages[path] = _page(facts, path, "example.md.j2", name=name, example=facts.example(name))
-    for name, launcher in launchers(facts.root).items():
-        path = address(facts, name)
-        pages[path] = _page(facts, path, "launcher.md.j2", launcher=launcher)
+    for name in launchers(facts.root):
+        pages[address(facts, name)] = launcher_page(facts, name)
     for one in known:
         pages[one.symptom.page] = _page(facts, one.symptom.page, "error.md.j2", one=one)
     pages[README] = _readme(facts)
     return dict(sorted(pages.items()))
+
+
+def launcher_page(facts: Facts, name: str) -> str:
+    """Return the text of a launcher's page."""
+    return _page(facts, address(facts, name), "launcher.md.j2", launcher=launchers(facts.root)[name])
 
 
 def address(facts: Facts, name: str) -> str:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,7 +33,6 @@ from matrix.run.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from matrix.catalogue import Driver, Stack
     from matrix.catalogue.launchers import Application, Launcher
@@ -52,8 +52,12 @@ MORE = 2
 FIRST = 101
 #: Seconds that a launcher has to start, to replace a worker, and to exit.
 STARTING, REPLACING, STOPPING = 20.0, 15.0, 5.0
-#: A line of the transcript, which is no part of a launcher's log.
-_TRANSCRIPT = re.compile(r"\d\d:\d\d:\d\d\.\d{6} ")
+#: The folder of the module that records what an application does: the application's own files do not.
+RECORDER = Path("launchers", "recorder")
+#: Lines that are no news: of the transcript, and what programs print of rows.
+_TRANSCRIPT = re.compile(r"\d\d:\d\d:\d\d\.\d{6} |.*\border \d+, session \d+")
+#: Lines of a traceback but its last one.
+_TRACEBACK = re.compile(r"\s|Traceback |During handling |The above exception ")
 #: What launchers write of a worker that died by a signal that no process sent.
 _CRASH = re.compile(r"SIGSEGV|SIGABRT|SIGBUS|signal (?:6|7|11)\b|exitcode -(?:6|7|11)\b")
 
@@ -184,12 +188,12 @@ class _Running:
             "DATABASE_URL": subject.driver.url(
                 subject.stack.facts.name, subject.cell.transport, subject.server, database
             ),
-            "PYTHONPATH": f"{folder}:{around.root}",
+            **self._service_environ(),
+            "PYTHONPATH": str(around.root / RECORDER),
             "PYTHONUNBUFFERED": "1",
+            "RECORDED_STACK": subject.stack.facts.name,
             VARIABLE: str(channel.path),
         }
-        if subject.service:
-            self._env |= {"REDIS_SOCKET": str(subject.service), "REDIS_DATABASE": str(subject.number)}
         self.service = Service(
             self._filled(self._serving.command),
             env=self._env,
@@ -204,6 +208,11 @@ class _Running:
         self.deadline = around.deadline
         self._sockets = _Sockets()
         self._problems: dict[int, tuple[float, BaseException | str]] = {}
+
+    def _service_environ(self) -> dict[str, str]:
+        """Return the variables that say where the service is that the launcher needs."""
+        where = {"redis": self._subject.service, "database": self._subject.number}
+        return {name: text.format_map(where) for name, text in self._subject.launcher.facts.environ.items()}
 
     def _filled(self, command: Iterable[str]) -> list[str]:
         python = self._subject.environment.interpreter
@@ -504,7 +513,7 @@ def _evidence(steps: list[Step], log: list[tuple[float, str]]) -> Evidence:
     entries += [
         Entry(at=round((at - began) * 1000, 3), kind="log", who="launcher", text=stable(line))
         for at, line in log
-        if line
+        if line and not _TRACEBACK.match(line)
     ]
     return Evidence(
         processes=list(dict.fromkeys(step.who for step in steps)),

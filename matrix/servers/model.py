@@ -69,7 +69,11 @@ class Observer(Protocol):
         """Create an empty database."""
 
     def create_orders(self, database: str) -> None:
-        """Create the table ``orders`` and fill it, as the examples' ``prepare`` does."""
+        """Create and fill what a program reads as ``orders``.
+
+        What was ordered is text that names the order and the session that reads it, and reading a row takes 5 ms, so
+        that queries of several processes overlap.
+        """
 
     def drop_database(self, name: str) -> None:
         """Drop a database if it exists, and end the sessions still in it."""

@@ -138,9 +138,13 @@ class _Observer:
         return self._query("SELECT IS_USED_LOCK(%s)", (f"matrix_{run}",)) != [(None,)]
 
     def create_orders(self, database: str) -> None:
-        table = f"{_quoted(database)}.orders"
+        table = f"{_quoted(database)}.order_rows"
         self._query(f"CREATE TABLE {table} {ORDERS_COLUMNS}")
         self._query(f"INSERT INTO {table} VALUES {ORDERS_ROWS}")
+        self._query(
+            f"CREATE SQL SECURITY INVOKER VIEW {_quoted(database)}.orders AS SELECT id,"
+            f" CONCAT(item, ', session ', CONNECTION_ID(), IF(SLEEP(0.005), '', '')) AS item FROM {table}"
+        )
 
     def sessions(self, database: str) -> list[Session]:
         rows = self._query(

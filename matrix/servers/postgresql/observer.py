@@ -126,8 +126,12 @@ class _Observer:
     def create_orders(self, database: str) -> None:
         try:
             with _connect(self._server, database) as connection:
-                connection.execute(f"CREATE TABLE orders {ORDERS_COLUMNS}")
-                connection.execute(f"INSERT INTO orders VALUES {ORDERS_ROWS}")
+                connection.execute(f"CREATE TABLE order_rows {ORDERS_COLUMNS}")
+                connection.execute(f"INSERT INTO order_rows VALUES {ORDERS_ROWS}")
+                connection.execute(
+                    "CREATE VIEW orders AS SELECT id,"
+                    " item || ', session ' || pg_backend_pid() || pg_sleep(0.005)::text AS item FROM order_rows"
+                )
         except psycopg.Error as error:
             raise MatrixError(process.gone(self._server, str(error))) from error
 

@@ -1,21 +1,24 @@
 """The program's connection."""
 
-from example_support import driver
+import os
+from urllib.parse import urlsplit
+
+# {connect}
 
 connection = None
 
 
 def connected():
     """Return the program's connection, which is opened when it is first needed."""
-    global connection  # noqa: PLW0603 - a property of the process
+    global connection
     if connection is None:
-        connection = driver.connection.connect(driver.url)
+        connection = connect(urlsplit(os.environ["DATABASE_URL"]))
     return connection
 
 
 def close():
     """Close the connection, if there is one."""
-    global connection  # noqa: PLW0603 - as above
+    global connection
     if connection is not None:
         connection.close()
         connection = None

@@ -9,7 +9,6 @@ class ShopConfig(AppConfig):
     name = "shop"
 
     def ready(self):
-        from shop.orders import introduce, look_up
+        from shop.orders import look_up
 
-        introduce()
         look_up(1)

@@ -1,8 +1,25 @@
 """Settings; the database is the one that `DATABASE_URL` names."""
 
-from django_examples.settings import DATABASES
+import os
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-DATABASES = {"default": DATABASES["default"]}
+# {setup}
+
+url = urlsplit(os.environ["DATABASE_URL"])
+options = dict(parse_qsl(url.query))
+# {options}
+DATABASES = {
+    "default": {
+        "ENGINE": "{engine}",
+        "HOST": url.hostname,
+        "PORT": url.port,
+        "USER": unquote(url.username),
+        "PASSWORD": unquote(url.password),
+        "NAME": url.path.lstrip("/"),
+        "OPTIONS": options,
+        "CONN_MAX_AGE": None,
+    }
+}
 INSTALLED_APPS = ["shop"]
 ROOT_URLCONF = "shop.urls"
 SECRET_KEY = "not used"

@@ -8,7 +8,8 @@ from shop.orders import look_up
 
 def order(request, number):
     """Answer a request."""
-    return HttpResponse(status=200 if look_up(number) else 500)
+    item = look_up(number)
+    return HttpResponse(str(item), status=200 if item else 404)
 
 
 urlpatterns = [path("<int:number>", order)]

@@ -1,8 +1,24 @@
 """Settings; the database is the one that `DATABASE_URL` names."""
 
-from django_examples.settings import DATABASES
+import os
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-DATABASES = {"default": DATABASES["pooled"]}
+# {setup}
+
+url = urlsplit(os.environ["DATABASE_URL"])
+options = dict(parse_qsl(url.query))
+# {options}
+DATABASES = {
+    "default": {
+        "ENGINE": "{engine}",
+        "HOST": url.hostname,
+        "PORT": url.port,
+        "USER": unquote(url.username),
+        "PASSWORD": unquote(url.password),
+        "NAME": url.path.lstrip("/"),
+        "OPTIONS": {**options, "pool": {"min_size": 2, "max_size": 4}},
+    }
+}
 INSTALLED_APPS = ["shop"]
 ROOT_URLCONF = "shop.urls"
 SECRET_KEY = "not used"

@@ -2,4 +2,6 @@
 
 from flask_sqlalchemy import SQLAlchemy
 
+# {setup}
+
 db = SQLAlchemy()

@@ -4,4 +4,6 @@ import os
 
 from sqlalchemy import create_engine
 
+# {setup}
+
 engine = create_engine(os.environ["DATABASE_URL"])

@@ -1,3 +1,15 @@
 """Jobs: what processes run that serve no requests."""
 
-from shop.orders import look_up  # noqa: F401
+import logging
+
+from shop.orders import look_up
+
+look_up(1)
+
+
+def print_order(number):
+    """Print what was ordered, or log why it could not be read."""
+    try:
+        print(f"{number}: {look_up(number)}", flush=True)
+    except Exception:
+        logging.exception("order %d", number)
