@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import http.server
+import io
 import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -346,3 +348,73 @@ def test_a_launcher_that_requires_nothing_has_the_drivers_environment(project: P
 def test_an_unknown_launcher_is_one_line(project: Path, launched: Path) -> None:
     with pytest.raises(MatrixError, match=r"^there is no environment 'some\+startet'; "):
         environment.environment("some+startet", project)
+
+
+def test_a_launcher_like_another_is_installed_with_it(project: Path, launched: Path) -> None:
+    like = launched.with_name("quick")
+    like.mkdir()
+    (like / "launcher.toml").write_text('like = "starter"\n')
+    assert environment.environment("some+quick", project) == environment.environment("some+starter", project)
+
+
+#: A launcher as source, and the backend that builds it.
+SDIST = {
+    "pyproject.toml": '[build-system]\nrequires = ["some-backend"]\nbuild-backend = "some_backend"\n',
+    "PKG-INFO": "Metadata-Version: 2.1\nName: some-launcher\nVersion: 1.0\n",
+}
+BACKEND = """
+import os, zipfile
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "some_launcher-1.0-py3-none-any.whl"
+    info = "some_launcher-1.0.dist-info"
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as archive:
+        archive.writestr("launcher.py", "")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: some-launcher\\nVersion: 1.0\\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr(f"{info}/RECORD", f"{info}/RECORD,,\\n")
+    return name
+"""
+
+
+@pytest.fixture
+def compiled(project: Path, launched: Path) -> Path:
+    """Return the folder of a launcher that comes as source, and is built with a backend that is pinned."""
+    with (launched / "launcher.toml").open("a") as file:
+        file.write('build_requires = ["some-backend"]\n')
+    for wheel in (project / "index").glob("some_launcher*"):
+        wheel.unlink()
+    sdist = project / "index" / "some_launcher-1.0.tar.gz"
+    with tarfile.open(sdist, "w:gz") as archive:
+        for name, text in SDIST.items():
+            item = tarfile.TarInfo(f"some_launcher-1.0/{name}")
+            item.size = len(text)
+            archive.addfile(item, io.BytesIO(text.encode()))
+    pin(launched / "requirements.txt", "some-launcher", sdist)
+    backend = wheel_of(project / "index", "some-backend", {"some_backend.py": BACKEND})
+    pin(launched / "requirements-build.txt", "some-backend", backend)
+    return launched
+
+
+def test_a_launcher_is_compiled_with_what_is_pinned(project: Path, compiled: Path) -> None:
+    assert modules(environment.environment("some+starter", project)) == {"some", "launcher"}
+
+
+def test_what_a_launcher_is_compiled_with_may_not_differ_from_its_hash(project: Path, compiled: Path) -> None:
+    pins_of_backend = compiled / "requirements-build.txt"
+    text = pins_of_backend.read_text()
+    pins_of_backend.write_text(text[: text.index("sha256:") + 7] + "0" * 64 + "\n")
+    with pytest.raises(MatrixError, match="Hash mismatch for `some-backend") as caught:
+        environment.environment("some+starter", project)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_launcher_is_left_out_while_there_is_no_compiler(
+    project: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler -O2")
+    for _ in range(2):
+        assert modules(environment.environment("some+starter", project)) == {"some"}
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line == "some-launcher is not installed beside some: there is no C compiler (no-such-compiler) here"
+    monkeypatch.setenv("CC", "true")
+    assert modules(environment.environment("some+starter", project)) == {"some", "launcher"}

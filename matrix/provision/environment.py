@@ -3,6 +3,7 @@
 An environment is made in `.nox/environments/<name>` when it is first asked for, from the pins that `pins.py` names,
 with their hashes required. It is used again until its pins or its Python change, and is then rebuilt.
 `<driver>+<launcher>` is a driver's environment with a launcher in it, or that of the driver if it requires nothing.
+A launcher that has to be compiled is left out, with a note, if there is no compiler.
 
 Prints one JSON object: the path of each environment's Python, by name. Progress, and what stands in for a driver that
 cannot be built, go to standard error. Exit status 2, and one line, where an environment cannot be made.
@@ -18,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +52,7 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
     wanted.check()
     if added:
         added.check()
+        name = f"{base}+{added.path.parent.name}"
     folder = root / ".nox" / "environments" / name
     python = folder / "bin" / "python"
     with _locked(folder):
@@ -57,6 +60,8 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
         note = _note(folder, made_from) if python.exists() and _imports(python, wanted) else None
         if note and wanted.build and _build(base, python, root, interpreter)[0]:
             note = None  # what was missing for the build is here now
+        if note and added and added.tools and not _obstacle(added, python):
+            note = None
         if note is None:
             note = _make(folder, name, wanted, interpreter, added)
             (folder / STAMP).write_text(json.dumps({"from": made_from, "note": note}))
@@ -68,6 +73,7 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
 def _make(folder: Path, name: str, wanted: Pins, interpreter: str, added: Pins | None) -> str:
     """Rebuild an environment; return what there is to say about it, or nothing."""
     requirements = [pin.text for pin in wanted.read()]
+    base = name.partition("+")[0]
     print(f"making the environment {name}", file=sys.stderr, flush=True)
     _uv(name, "venv", "--quiet", "--no-project", "--clear", "--python", interpreter, str(folder))
     python = folder / "bin" / "python"
@@ -75,23 +81,40 @@ def _make(folder: Path, name: str, wanted: Pins, interpreter: str, added: Pins |
     if wanted.build:
         own = wanted.names[0]
         requirements = [pin.text for pin in wanted.read() if pin.name != own]
-        wheel, note = _build(name.partition("+")[0], python, wanted.root, interpreter)
+        wheel, note = _build(base, python, wanted.root, interpreter)
         if wheel:
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
             requirements.append(f"{own} @ {wheel.as_uri()} --hash=sha256:{digest}")
         else:
             requirements += [pin.text for pin in wanted.build.prebuilt.check()]
     _install(folder, name, requirements)
+    if added and (obstacle := _obstacle(added, python)):
+        return "\n".join(filter(None, [note, f"{added.names[0]} is not installed beside {base}: {obstacle}"]))
     if added:
-        _install(folder, name, [pin.text for pin in added.read()])
+        _install(folder, name, [pin.text for pin in added.read()], added.tools)
     return note
 
 
-def _install(folder: Path, name: str, requirements: list[str]) -> None:
-    listing = folder / "requirements.txt"
+def _install(folder: Path, name: str, requirements: list[str], tools: Pins | None = None) -> None:
+    """Install requirements; what is compiled is compiled with `tools`, in versions and with hashes that are pinned."""
+    listing, constraints = folder / "requirements.txt", folder / "constraints.txt"
     listing.write_text("\n".join(requirements) + "\n")
+    constraints.write_text("".join(f"{pin.text}\n" for pin in tools.check()) if tools else "")
     python = str(folder / "bin" / "python")
-    _uv(name, "pip", "install", "--quiet", "--require-hashes", "--python", python, "--requirement", str(listing))
+    _uv(
+        name,
+        *("pip", "install", "--quiet", "--require-hashes", "--build-constraints", str(constraints)),
+        *("--python", python, "--requirement", str(listing)),
+    )
+
+
+def _obstacle(launcher: Pins, python: Path) -> str:
+    """Return why a launcher cannot be compiled for a Python, or nothing if it can or need not."""
+    if launcher.tools is None:
+        return ""
+    question = "import os, sysconfig; print(os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc')"
+    answer = subprocess.run([python, "-c", question], stdout=subprocess.PIPE, text=True, check=False).stdout.split()
+    return "" if answer and shutil.which(answer[0]) else f"there is no C compiler ({(answer or ['cc'])[0]}) here"
 
 
 def _build(driver: str, python: Path, root: Path, interpreter: str) -> tuple[Path | None, str]:
@@ -120,6 +143,7 @@ def _digest(wanted: Pins, interpreter: str, added: Pins | None) -> str:
         wanted,
         *([wanted.build.pins, wanted.build.prebuilt] if wanted.build else []),
         *([added] if added else []),
+        *([added.tools] if added and added.tools else []),
     ]
     texts = [one.path.read_text(encoding="utf-8") for one in sources if one.path.exists()]
     return hashlib.sha256("\0".join([os.path.realpath(interpreter), *texts]).encode()).hexdigest()

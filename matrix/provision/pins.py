@@ -65,8 +65,9 @@ class Pin:
 class Pins:
     """A file of pins, and the requirements that it has to satisfy, which are in the file `source`.
 
-    `build` is there if the driver that is required first has no wheel and is built here. `beside` are pins that may be
-    installed in the same environment, with which these have to agree.
+    `build` is there if the driver that is required first has no wheel and is built here; `tools` are the pins of what
+    compiling a launcher needs. `beside` are pins that may be installed in the same environment, with which these have
+    to agree.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class Pins:
     requires: tuple[str, ...]
     root: Path
     build: Build | None = None
+    tools: Pins | None = None
     beside: tuple[Pins, ...] = ()
 
     @property
@@ -173,7 +175,10 @@ def environments(root: Path = ROOT) -> dict[str, Pins]:
 
 
 def launchers(root: Path = ROOT) -> dict[str, Pins]:
-    """Return the pins of each launcher that has any: of what it and the applications under it require."""
+    """Return the pins of each launcher that has any: of what it and the applications under it require.
+
+    A launcher that is like another and requires the same has the other's pins, and is installed with them.
+    """
     beside = tuple(one for one in environments(root).values() if one.source.name == "driver.toml")
     found = {}
     for path in sorted(root.glob("launchers/*/launcher.toml")):
@@ -191,7 +196,16 @@ def launchers(root: Path = ROOT) -> dict[str, Pins]:
             )
         )
         if requires:
-            found[path.parent.name] = Pins(path.with_name("requirements.txt"), path, requires, root, beside=beside)
+            tools = None
+            if "build_requires" in facts:
+                needed = _requires(path, facts, root, "build_requires")
+                tools = Pins(path.with_name("requirements-build.txt"), path, needed, root)
+            own = Pins(path.with_name("requirements.txt"), path, requires, root, tools=tools, beside=beside)
+            found[path.parent.name] = own
+    for name, pins in found.items():
+        other = found.get(_toml(pins.source, root).get("like", ""))
+        if other and other.requires == pins.requires:
+            found[name] = other
     return found
 
 
@@ -207,7 +221,9 @@ def files(root: Path = ROOT) -> list[Pins]:
     found = []
     for one in environments(root).values():
         found += [one, one.build.pins, one.build.prebuilt] if one.build else [one]
-    return [*found, *launchers(root).values()]
+    for one in launchers(root).values():
+        found += [each for each in (one, one.tools) if each and each not in found]
+    return found
 
 
 def _build(path: Path, facts: dict[str, Any], root: Path) -> Build | None:
@@ -230,14 +246,14 @@ def _orms(root: Path) -> dict[str, tuple[str, ...]]:
     return {facts["name"]: tuple(facts.get("requires", ())) for facts in stacks}
 
 
-def _requires(path: Path, facts: dict[str, Any], root: Path) -> tuple[str, ...]:
+def _requires(path: Path, facts: dict[str, Any], root: Path, key: str = "requires") -> tuple[str, ...]:
     """Return what a `driver.toml`, or its table about the build, requires."""
     try:
-        return tuple(str(Requirement(text)) for text in facts["requires"])
+        return tuple(str(Requirement(text)) for text in facts[key])
     except KeyError:
-        raise MatrixError(f"{path.relative_to(root)}: `requires` is missing: the requirements to install") from None
+        raise MatrixError(f"{path.relative_to(root)}: `{key}` is missing: the requirements to install") from None
     except (InvalidRequirement, TypeError) as error:
-        raise MatrixError(f"{path.relative_to(root)}: `requires`: {error}") from None
+        raise MatrixError(f"{path.relative_to(root)}: `{key}`: {error}") from None
 
 
 def _group(groups: dict[str, Any], name: str) -> tuple[str, ...]:

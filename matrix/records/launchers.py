@@ -104,12 +104,12 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class LauncherFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A launcher, from `launchers/<name>/launcher.toml`; files that every application gets stand beside it.
 
-    `requires` are the requirements that install it, `service` names a server that it needs, and `environ` are variables
-    that say where that is: `{redis}` is its socket, `{database}` the number of a database of the program's own there.
-    `common_names` are what else forks in the same way. `like` names a launcher whose files and facts it has too, where
-    its own do not replace them. `applications` are those that can be run under it. `forks` says when and how it forks,
-    `inherits` what a worker has of its parent, `hooks` which hooks run, in their order, `leaves` how workers exit.
-    `absent` says of a point that the launcher does not have why.
+    `requires` are the requirements that install it, `build_requires` those of compiling it, `service` names a server
+    that it needs, and `environ` are variables that say where that is: `{redis}` is its socket, `{database}` the number
+    of a database of the program's own there. `common_names` are what else forks in the same way. `like` names a
+    launcher whose files and facts it has too, where its own do not replace them. `applications` are those that can be
+    run under it. `forks` says when and how it forks, `inherits` what a worker has of its parent, `hooks` which hooks
+    run, in their order, `leaves` how workers exit. `absent` says of a point that the launcher does not have why.
     """
 
     title: str
@@ -122,6 +122,7 @@ class LauncherFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     serving: Serving
     links: dict[str, Link] = {}
     requires: tuple[str, ...] = ()
+    build_requires: tuple[str, ...] = ()
     common_names: tuple[str, ...] = ()
     service: Literal["redis"] | None = None
     environ: dict[str, str] = {}
