@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from matrix.servers import Observer, Server
 
 #: Requests or tasks that are sent before and after workers are replaced, and how many are under way at once.
-LOAD, AT_ONCE = 30, 6
-#: How often as much is sent again, at most, until all new workers have had some.
-MORE = 2
+LOAD, AT_ONCE = 75, 6
+#: How many more are sent at a time, and how often at most, until all new workers have had some.
+MORE, TIMES = 15, 10
 #: The first order that workers are asked for; those below are the parent's.
 FIRST = 101
 #: Seconds that a launcher has to start, to replace a worker, and to exit.
@@ -240,9 +240,9 @@ class _Running:
                 return
             self._replace()
             self._send(send, LOAD)
-            for _ in range(MORE):  # until each new worker has had some of it
+            for _ in range(TIMES):
                 if not self.hung and self._new_workers() < len(self._serving.replace):
-                    self._send(send, LOAD)
+                    self._send(send, MORE)
 
     def stop(self) -> bool:
         """Stop the launcher; return whether it exited."""
@@ -355,7 +355,8 @@ class _Running:
             gone = self.service.wait(lambda pid=pid: pid not in self.service.descendants(), REPLACING)  # type: ignore[misc]
             if not gone or not self.service.wait(lambda: len(self.service.descendants()) >= before, REPLACING):
                 raise BrokenCellError(f"{self._subject.cell.launcher} did not replace a worker after {name}")
-        time.sleep(0.2)  # a new worker has still to say that it takes work
+        time.sleep(0.1)  # a new worker has still to begin, and perhaps to import the application
+        self.service.wait(lambda: not is_at_work(self.service.pid), REPLACING)
 
     def _new_workers(self) -> int:
         """Return how many workers have worked that were not there before workers were replaced."""
