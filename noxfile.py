@@ -94,17 +94,23 @@ def matrix(session: nox.Session, driver: str) -> None:
 @nox.parametrize("launcher", [nox.param(name, id=name) for name in LAUNCHERS])
 def launchers(session: nox.Session, launcher: str) -> None:
     """Run applications under a launcher, without and with each remedy; after `--`, e.g. `--driver psycopg`."""
-    quick = {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}
-    beside = [] if quick else DRIVERS
-    pythons = environments(session, "harness", *[f"{driver}+{launcher}" for driver in beside])
-    if not pythons:
-        failures.append(launcher)
-        session.notify("table", posargs=[])
-        session.error(f"{launcher} cannot be run here; the line above says why")
-    command = [pythons[0], "-m", "matrix", "launchers", "--launcher", launcher]
-    command += [f"--python={driver}={python}" for driver, python in zip(beside, pythons[1:], strict=True)]
+    asks = {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}
+    (harness,) = environments(session, "harness") or sys.exit(2)
+    command = [harness, "-m", "matrix", "launchers", "--launcher", launcher]
+    if asks:
+        session.run(*command, *session.posargs, log=False)
+        return
     try:
-        session.run(*command, *session.posargs, log=not quick, **ENDING)
+        # An environment for each driver that the cells name, and for no other.
+        cells = session.run(*command, *session.posargs, "--list", silent=True, stderr=None, log=False)
+        names = [name for name in DRIVERS if f"/{name}/" in str(cells)]
+        pythons = environments(session, *[f"{driver}+{launcher}" for driver in names])
+        if not pythons and names:
+            failures.append(launcher)
+            session.notify("table", posargs=[])
+            session.error(f"{launcher} cannot be run here; the line above says why")
+        command += [f"--python={driver}={python}" for driver, python in zip(names, pythons, strict=True)]
+        session.run(*command, *session.posargs, **ENDING)
     except nox.command.CommandFailed as error:
         if error.return_code != 1:
             failures.append(launcher)

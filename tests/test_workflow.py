@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from matrix import catalogue
+from matrix.catalogue.launchers import launchers
 from matrix.records.reading import ROOT
 from tests.reports import few, write_results
 
@@ -57,17 +58,20 @@ def test_a_command_is_one_for_the_shell(text: str) -> None:
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False, capture_output=True).stderr == ""
 
 
-def test_the_listing_names_every_driver(tmp_path: Path) -> None:
+def test_the_listing_names_every_driver_and_launcher(tmp_path: Path) -> None:
     output = tmp_path / "output"
     env = os.environ | {"GITHUB_OUTPUT": str(output), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     listing = ["bash", "-ec", command("--list --json")]
     subprocess.run(listing, cwd=ROOT, env=env | WORKFLOW["env"], check=True, timeout=120)
-    name, _, value = output.read_text("utf-8").rstrip("\n").partition("=")
-    assert name == "sessions"
-    assert "\n" not in value
-    sessions = json.loads(value)
-    assert [one["call_spec"]["driver"] for one in sessions] == list(catalogue.drivers())
-    assert [one["session"] for one in sessions] == [f"matrix({driver})" for driver in catalogue.drivers()]
+    lines = dict(line.split("=", maxsplit=1) for line in output.read_text("utf-8").splitlines())
+    assert lines.keys() == WORKFLOW["jobs"]["list"]["outputs"].keys()
+    for key, session, parameter, names in (
+        ("sessions", "matrix", "driver", catalogue.drivers()),
+        ("launchers", "launchers", "launcher", launchers()),
+    ):
+        listed = json.loads(lines[key])
+        assert [one["call_spec"][parameter] for one in listed] == sorted(names)
+        assert [one["session"] for one in listed] == [f"{session}({name})" for name in sorted(names)]
 
 
 def test_the_merge_makes_one_report_of_what_the_jobs_left(tmp_path: Path) -> None:

@@ -91,15 +91,19 @@ def chosen(names: Iterable[str], options: Options) -> list[LauncherCell]:
 def _quick(cells: Iterable[LauncherCell], options: Options) -> list[LauncherCell]:
     """Return two cells of each application under each launcher: no remedy, and the last that keeps the session.
 
-    The drivers take turns.
+    The drivers take turns from launcher to launcher, so that each launcher is installed beside few of them. A driver's
+    turn does not depend on which others are chosen.
     """
-    claims = {name: launcher_claims(name, options.root, reviewed=False) for name in launchers(options.root)}
+    names = list(launchers(options.root))
+    claims = {name: launcher_claims(name, options.root, reviewed=False) for name in names}
     groups: dict[tuple[str, str], dict[str, list[LauncherCell]]] = {}
     for cell in cells:
         groups.setdefault((cell.launcher, cell.application), {}).setdefault(cell.driver, []).append(cell)
     found = []
-    for number, drivers in enumerate(groups.values()):
-        mine = list(drivers.values())[number % len(drivers)]
+    for (launcher, _), drivers in groups.items():
+        turn = names.index(launcher) % len(catalogue.drivers(options.root))
+        known = [*catalogue.drivers(options.root)]
+        mine = drivers[next(name for name in known[turn:] + known[:turn] if name in drivers)]
         good = [cell for cell in mine if (claim := claims[cell.launcher].get(cell)) and claim.outcomes == ("works",)]
         found += [cell for cell in mine if cell.remedy == NONE][:1] + good[-1:]
     return list(dict.fromkeys(found))
