@@ -93,7 +93,7 @@ def own(request: pytest.FixtureRequest) -> Iterator[Own]:
 def log_in(server: Server) -> Any:
     """Connect as a user's program would."""
     account: dict[str, Any] = {"user": server.user, "password": server.password, "port": server.port}
-    if server.product == "mariadb":
+    if server.protocol == "mysql":
         return pymysql.connect(**account, host=server.host, ssl={"ca": server.ca}, autocommit=True)
     return psycopg.connect(**account, host=server.host, dbname="postgres", autocommit=True)
 
@@ -276,7 +276,7 @@ def test_cells_that_run_while_the_server_restarts_are_not_judged(own: Own, tmp_p
 def test_an_account_without_rights_is_one_line_before_anything_runs(own: Own, missing: str, tmp_path: Path) -> None:
     with contextlib.closing(log_in(own.server)) as connection:
         cursor = connection.cursor()
-        if own.server.product == "mariadb":
+        if own.server.protocol == "mysql":
             cursor.execute("CREATE USER weak IDENTIFIED BY 'weak'")
             if missing == "create databases":
                 cursor.execute("GRANT SELECT ON performance_schema.* TO weak")
@@ -292,7 +292,7 @@ def test_an_account_without_rights_is_one_line_before_anything_runs(own: Own, mi
             environ = {**own.environ, variable: __main__.urls(weak, "")["tls"]}
             done = Own(weak, own.observer, environ).run("--only", "bare/*", "--output", str(tmp_path))
         finally:
-            cursor.execute("DROP USER weak" if own.server.product == "mariadb" else "DROP ROLE weak")
+            cursor.execute("DROP USER weak" if own.server.protocol == "mysql" else "DROP ROLE weak")
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()

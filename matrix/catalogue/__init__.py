@@ -16,7 +16,7 @@ from matrix.errors import MatrixError
 from matrix.records.facts import TRANSPORTS, DriverFacts, StackFacts, Transport
 from matrix.records.observation import Coordinates
 from matrix.records.reading import ROOT, read_toml
-from matrix.servers import product_of
+from matrix.servers import optional, product_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,6 +79,11 @@ class Driver:
 
     name: str
     facts: DriverFacts
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The servers that it is run on unless others are named: of each product the default one, optional ones not."""
+        return tuple(name for name in self.facts.servers if not optional(name))
 
     def url(self, stack: str, transport: Transport, server: Server, database: str) -> str:
         """Return the DATABASE_URL of a database on a running server."""
@@ -224,7 +229,7 @@ def cells(root: Path = ROOT, servers: tuple[str, ...] | None = None) -> tuple[Ce
         for (stack, name), example in examples(root).items()
         for driver in drivers(root).values()
         if driver.facts.runs(stack, example.needs)
-        for server in (driver.facts.servers if products is None else products)
+        for server in (driver.servers if products is None else products)
         if products is None or products[server] in driver.facts.servers
         for transport in TRANSPORTS
     )

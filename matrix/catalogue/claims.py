@@ -3,14 +3,14 @@
 A claim is one line: `"<stack>/<example>/<product>" = {outcome = ..., reason = ..., note = ...}`. It holds for every
 version of the product and every transport, unless a more specific key overrides it: one with the version,
 `bare/closed_in_child/postgresql17`, with the transport, `bare/closed_in_child/postgresql/tls`, or with both. A version
-wins over a transport, and holds for its series: `mariadb11` for `mariadb11.4`.
+wins over a transport, and holds for its series: `mariadb11` for `mariadb11.4`. A product that is `like` another one does
+what is claimed of that, unless a key with its own name says otherwise.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,17 +151,12 @@ def _cells(driver: str, root: Path) -> list[Coordinates]:
     return [cell for cell in cells(root, servers.names()) if cell.driver == driver]
 
 
-_NAME = re.compile(r"(?P<product>.*?[^\d.])(?P<version>\d+(?:\.\d+)*)?")
-
-
 def _keys(cell: Coordinates) -> list[str]:
     """Return the keys that hold for a cell, the most specific first."""
-    match = _NAME.fullmatch(cell.server)
-    product, version = match.group("product", "version") if match else (cell.server, None)
-    parts = version.split(".") if version else []
-    names = [product + ".".join(parts[:length]) for length in range(len(parts), -1, -1)]
     return [
-        f"{cell.stack}/{cell.example}/{name}{transport}" for name in names for transport in (f"/{cell.transport}", "")
+        f"{cell.stack}/{cell.example}/{name}{transport}"
+        for name in servers.expected_as(cell.server)
+        for transport in (f"/{cell.transport}", "")
     ]
 
 

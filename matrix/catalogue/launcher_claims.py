@@ -47,7 +47,7 @@ def launcher_cells(root: Path = ROOT) -> tuple[LauncherCell, ...]:
         for remedy in offered(application.name, launcher.name, root)
         for driver in drivers(root).values()
         if works_with(application, driver) and _needs(application, remedy, root) <= _has(application, driver)
-        for server in driver.facts.servers
+        for server in driver.servers
         for transport in TRANSPORTS[:2]
     )
 

@@ -71,7 +71,7 @@ def places(servers: Sequence[str] = (), root: Path = catalogue.ROOT) -> list[Pla
                 own = [each for each in servers if products[each] in driver.facts.servers]
                 found += [
                     Place(question, name, driver.name, server, transport)
-                    for server in (own if servers else driver.facts.servers)
+                    for server in (own if servers else driver.servers)
                     for transport in program.transports
                 ]
     return found

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TOOLS = ("apt-get", "dpkg-deb", "ldd")
 PATIENCE = 300  # seconds an apt-get may take
 COMPONENTS = {"main", "contrib", "non-free", "non-free-firmware", "universe", "restricted", "multiverse"}
+ROLLING = {"sid", "unstable", "devel"}  # they have no pockets, such as `-updates`
 ALIASES = {"stable", "oldstable", "testing", "unstable", "sid", "devel", "kali-rolling"}
 
 
@@ -45,17 +46,25 @@ class Unpacked:
 
 
 def server(
-    package: str, pattern: str, report: Callable[[str], None], watchdog: Watchdog, *, suite: str | None = None
+    package: str,
+    pattern: str,
+    report: Callable[[str], None],
+    watchdog: Watchdog,
+    *,
+    suite: str | None = None,
+    unneeded: Sequence[str] = (),
 ) -> Unpacked:
     """Return the program that matches ``pattern`` in a package, with those libraries that this machine lacks.
 
-    ``suite`` is another release of this distribution to take it from. From the cache if it is there. Raises
-    ``MissingError`` if it is unavailable.
+    ``suite`` is another release of this distribution to take it from. What the globs ``unneeded`` match is removed.
+    From the cache if it is there. Raises ``MissingError`` if it is unavailable.
     """
 
     def fill(folder: Path) -> None:
         # `postgresql` is a package that holds nothing and depends on `postgresql-15`, which does.
         unpack(package, rf"{re.escape(package)}(-\d+)?", pattern, folder, report, watchdog, suite=suite)
+        for path in [path for glob in unneeded for path in folder.glob(glob)]:
+            shutil.rmtree(path)
 
     def unpacked() -> Unpacked:
         root = cache.entry(name, fill, cancelled=lambda: watchdog.cancelled)
@@ -229,6 +238,8 @@ class _Apt:
             "Acquire::AllowDowngradeToInsecureRepositories": "0",
             "Acquire::Languages": "none",
             "Acquire::Retries": "2",
+            # Of another release an index that has expired will do: its signature says whose it is, and it may be old.
+            **({"Acquire::Check-Valid-Until": "0"} if self._suite else {}),
         }
         # Hooks are for the machine's own state, and an ordinary user's would fail.
         hooks = ("APT::Update", "DPkg", "Binary::apt-get")
@@ -305,14 +316,15 @@ def distribution_sources(etc: Path = Path("/etc/apt"), suite: str | None = None)
         except OSError:
             continue
         if file.suffix == ".list":
-            lines = [line for line in text.splitlines() if _own_line(line)]
-            if lines:
-                yield ".list", "\n".join(_for_suite(line, suite) for line in lines) + "\n"
+            lines = [_for_suite(line, suite) for line in text.splitlines() if _own_line(line)]
+            if lines := list(filter(None, lines)):
+                yield ".list", "\n".join(lines) + "\n"
         else:
             for stanza in re.split(r"\n\s*\n", text):
                 if _own_stanza(stanza):
-                    lines = stanza.strip("\n").splitlines()
-                    yield ".sources", "\n".join(_for_suite(line, suite) for line in lines) + "\n"
+                    lines = [_for_suite(line, suite) for line in stanza.strip("\n").splitlines()]
+                    if all(lines):
+                        yield ".sources", "\n".join(lines) + "\n"
 
 
 def _own_line(line: str) -> bool:
@@ -345,12 +357,20 @@ def _own_stanza(stanza: str) -> bool:
 
 
 def _for_suite(line: str, suite: str | None) -> str:
-    """Return a line of a source with another release's name in place of this one's; addresses stay as they are."""
+    """Return a line of a source with another release's name in place of this one's; addresses stay as they are.
+
+    Empty if all that it named is a pocket, such as `-updates`, which the other release does not have.
+    """
     if suite is None:
         return line
     words = re.split(r"(\s+)", line)
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, _release_names()))})({_POCKETS})")
     matches = [pattern.fullmatch(word) for word in words]
+    if suite in ROLLING and any(matches):
+        if all(match[1] for match in matches if match):
+            return ""
+        kept = [not (match and match[1]) for match in matches]
+        words, matches = ([each for each, keep in zip(these, kept, strict=True) if keep] for these in (words, matches))
     return "".join(suite + match[1] if match else word for word, match in zip(words, matches, strict=True))
 
 

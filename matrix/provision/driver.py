@@ -116,7 +116,7 @@ class _Builder:
             apt.require_tools()
         except MissingError as error:
             return self._stand_in(f"there are no headers of {self._headers} here, and {error}")
-        return Provision(self._wheel(target, f"unpacked {apt.release_name()}", self._build_unpacked))
+        return Provision(self._wheel(target, f"unpacked {apt.release_name()}, with plugins", self._build_unpacked))
 
     def _stand_in(self, problem: str) -> Provision:
         """Say that the prebuilt wheel is to be installed, because nothing can be built."""
@@ -216,6 +216,9 @@ class _Builder:
             for path in place.glob("*.so.*"):
                 if not path.name.startswith(self._headers):
                     bundled[path.name] = path.resolve()
+        # What the library loads by itself, such as MySQL's way to log in; see `environ` in `driver.toml`.
+        for path in unpacked.glob(f"usr/lib/*/{self._headers}*/plugin/*.so"):
+            bundled[f"plugin/{path.name}"] = path
         (wheel,) = folder.glob("*.whl")
         add_to_wheel(wheel, {f"{self._build.module}/{name}": path.read_bytes() for name, path in bundled.items()})
         shutil.rmtree(unpacked)

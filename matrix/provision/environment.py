@@ -146,6 +146,8 @@ def _digest(wanted: Pins, interpreter: str, added: Pins | None) -> str:
         *([added.tools] if added and added.tools else []),
     ]
     texts = [one.path.read_text(encoding="utf-8") for one in sources if one.path.exists()]
+    if wanted.build:  # how it is built
+        texts.append(Path(__file__).with_name("driver.py").read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join([os.path.realpath(interpreter), *texts]).encode()).hexdigest()
 
 

@@ -132,19 +132,23 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class PackageFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a distribution names a server: `name` is the package of one `{series}`, `any` that of the one it has.
 
-    `program` is the path of the server's program in it, a glob.
+    `program` is the path of the server's program in it, a glob. `unneeded` are globs of what a server does without: it
+    is removed from packages that are unpacked.
     """
 
     name: str
     any: str
     program: str
+    unneeded: tuple[str, ...] = ()
 
 
 class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A server's product, from `matrix/servers/<product>/product.toml`.
 
     `protocol` is what its clients speak; `schemes` and `port` are those of the URL of a user's own server. `install`
-    says what to install where there is none, `default` which series is fetched then.
+    says what to install where there is none, `default` which series is fetched then. `nox -s matrix` does without an
+    `optional` product, which `nox -s servers` runs. What is expected on the product named by `like` is expected on this
+    one too, unless a claim names this one.
     """
 
     title: str
@@ -154,6 +158,8 @@ class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     install: str
     default: str
     package: PackageFacts
+    optional: bool = False
+    like: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if there is no scheme."""

@@ -54,8 +54,16 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         return any(normalised(name) in self.installed for name in driver.facts.distributions)
 
     def environ(self, driver: Driver) -> dict[str, str]:
-        """Return the environment variables that programs with a driver need."""
-        return {name: text.replace("{packages}", self.packages) for name, text in driver.facts.environ.items()}
+        """Return the environment variables that programs with a driver need.
+
+        What names something among the installed packages that is not there is left out: another build has it elsewhere.
+        """
+        found = {name: text.replace("{packages}", self.packages) for name, text in driver.facts.environ.items()}
+        return {
+            name: text
+            for name, text in found.items()
+            if "{packages}" not in driver.facts.environ[name] or Path(text).exists()
+        }
 
     def versions(self) -> dict[str, str]:
         """Return the versions that every cell of this environment shares."""

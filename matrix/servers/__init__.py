@@ -34,9 +34,11 @@ __all__ = [
     "Server",
     "Unavailable",
     "default_names",
+    "expected_as",
     "log_lines",
     "names",
     "observer",
+    "optional",
     "product_of",
     "protocol_of",
     "running",
@@ -51,8 +53,28 @@ def names() -> tuple[str, ...]:
 
 
 def default_names() -> tuple[str, ...]:
-    """Return the names of the products' default servers, which are the products' names."""
-    return tuple(products.products())
+    """Return the names of the products' default servers, which are the products' names; optional ones are left out."""
+    return tuple(name for name, product in products.products().items() if not product.facts.optional)
+
+
+def optional(name: str) -> bool:
+    """Say whether `nox -s matrix` does without a server's product; raise ``MatrixError`` if there is no such server."""
+    return products.find(name).product.facts.optional
+
+
+def expected_as(name: str) -> tuple[str, ...]:
+    """Return the names under which claims about a server stand, the most specific first.
+
+    A series is followed by what it is a part of, and a product by the one that it is like: `mariadb10.11`, `mariadb10`,
+    `mariadb`; `mysql`, `mariadb`.
+    """
+    known = products.find(name)
+    product, found = known.product.name, []
+    if known.series:
+        parts = known.series.split(".")
+        found = [product + ".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    like = known.product.facts.like
+    return (*found, product, *(expected_as(like) if like else ()))
 
 
 def product_of(name: str) -> str:

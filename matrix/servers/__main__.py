@@ -66,12 +66,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _list() -> int:
     width = max(map(len, servers.names()))
     for known in products.known().values():
-        print(f"{known.name:{width}}  {known.title:16}  {_origin(known)}")
+        print(f"{known.name:{width}}  {known.title:16}  {origin(known)}")
     print("\nName some to start them.")
     return 0
 
 
-def _origin(known: Known) -> str:
+def origin(known: Known) -> str:
     """Return what would be used for a server, without starting or fetching anything."""
     if address := own.server(known):
         return f"your own at {address.host}:{address.port} ({own.variable(known)})"

@@ -87,8 +87,8 @@ class Package:
 
     def fetch(self, report: Callable[[str], None], watchdog: Watchdog) -> Binaries:
         """Return the server, from the cache if it is there; raise ``MatrixError`` if it is unavailable."""
-        program = self.known.product.facts.package.program
-        found = apt.server(self.name, program, report, watchdog, suite=self.suite)
+        facts = self.known.product.facts.package
+        found = apt.server(self.name, facts.program, report, watchdog, suite=self.suite, unneeded=facts.unneeded)
         return Binaries("fetched", found.program, found.root, found.libraries, found.loader)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from matrix.process.watchdog import CancelledError
@@ -20,12 +22,12 @@ from matrix.servers.model import StartError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import ExitStack
-    from pathlib import Path
 
     from matrix.servers.model import Binaries, Place, Server
 
 STARTING = 30.0  # seconds a server may take to answer; an idle machine needs a tenth of one
 STOPPING = 5.0
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 ROOM_LEFT = 1 << 18  # bytes; with fewer a disk is as good as full
 
 
@@ -194,6 +196,18 @@ def serve(
             raise
         break
     return port
+
+
+def free_memory() -> int | None:
+    """Return how many MB of memory are free for a server, by the machine and by its control group; None if unknown."""
+    with contextlib.suppress(OSError, ValueError):
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) >> 10
+        with contextlib.suppress(OSError, ValueError):  # no limit is the word `max`, or no file
+            limit, used = (int((CONTROL_GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+            free = min(free, (limit - used) >> 20)
+        return free
+    return None
 
 
 def disk_full(place: Place) -> str | None:
