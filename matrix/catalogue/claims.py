@@ -3,8 +3,8 @@
 A claim is one line: `"<stack>/<example>/<product>" = {outcome = ..., reason = ..., note = ...}`. It holds for every
 version of the product and every transport, unless a more specific key overrides it: one with the version,
 `bare/closed_in_child/postgresql17`, with the transport, `bare/closed_in_child/postgresql/tls`, or with both. A version
-wins over a transport, and holds for its series: `mariadb11` for `mariadb11.4`. A product that is `like` another one does
-what is claimed of that, unless a key with its own name says otherwise.
+wins over a transport, and holds for its series: `mariadb11` for `mariadb11.4`. A product that is `like` another one is
+expected to do what that does, unless a key with its own name says otherwise.
 """
 
 from __future__ import annotations

@@ -171,7 +171,9 @@ def _initialise(binaries: Binaries, place: Place, base: list[str], work: Path) -
 
 
 def _options(settings: dict[str, str]) -> list[str]:
-    return [f"--{name}={value}" if value or name == "secure-file-priv" else f"--{name}" for name, value in settings.items()]
+    return [
+        f"--{name}={value}" if value or name == "secure-file-priv" else f"--{name}" for name, value in settings.items()
+    ]
 
 
 def _base_options(binaries: Binaries) -> list[str]:
