@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from matrix import servers
 from matrix.catalogue import claims as module
@@ -16,6 +17,7 @@ from matrix.records.claim import UNREVIEWED, Claim
 from matrix.records.facts import TRANSPORTS
 from matrix.records.observation import Coordinates
 from matrix.records.outcomes import OUTCOMES, Outcome
+from matrix.servers import products
 
 REASON = """\
 [quits]
@@ -46,7 +48,14 @@ DEFAULT = [
     for example in EXAMPLES
     for transport in TRANSPORTS
 ]
-NAMES = ("fakedb", "fakedb9", "fakedb17.2")
+FACTS = next(iter(products.products().values())).facts
+FAKEDB = products.Product("fakedb", replace(FACTS, like=None), {})
+LIKEDB = products.Product("likedb", replace(FACTS, like="fakedb"), {})
+KNOWN = {
+    known.name: known
+    for known in (*(products.Known(FAKEDB, series) for series in (None, "9", "17.2")), products.Known(LIKEDB, None))
+}
+NAMES = tuple(KNOWN)
 EVERY = [Coordinates(cell.stack, cell.example, "some", name, cell.transport) for cell in DEFAULT for name in NAMES]
 outcomes = st.sets(st.sampled_from(list(OUTCOMES)[:4]), min_size=1, max_size=2).map(tuple)
 observations = st.dictionaries(st.sampled_from(EVERY), outcomes, max_size=12)
@@ -54,9 +63,10 @@ observations = st.dictionaries(st.sampled_from(EVERY), outcomes, max_size=12)
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one driver and two examples in two stacks; its server has three known versions."""
+    """A repository with one driver and two examples in two stacks; one server has three versions, another is like it."""
     monkeypatch.setattr(module, "cells", lambda _, names: [cell for cell in EVERY if cell.server in names])
     monkeypatch.setattr(servers, "names", lambda: NAMES)
+    monkeypatch.setattr(products, "find", KNOWN.__getitem__)
     for folder in ("drivers/some", "matrix"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "matrix/reasons.toml").write_text(REASON)
@@ -97,6 +107,18 @@ def test_the_most_specific_claim_wins(root: Path) -> None:
         ("parent error",),
     ]
     assert [found[f"fakedb17.2/{name}"] for name in TRANSPORTS] == [("crash",), ("works",), ("leak",)]
+    assert [found[f"likedb/{name}"] for name in TRANSPORTS] == [found[f"fakedb/{name}"] for name in TRANSPORTS]
+
+
+def test_a_key_of_its_own_overrides_those_of_the_product_that_it_is_like(root: Path) -> None:
+    found = claimed(
+        root,
+        CLAIM
+        + '"bare/closed/fakedb/tls" = {outcome = "hang", reason = "deaf"}\n'
+        + '"bare/closed/likedb/unix" = {outcome = "crash", reason = "deaf"}\n',
+    )
+    assert [found[f"likedb/{name}"] for name in TRANSPORTS] == [("parent error",), ("hang",), ("crash",)]
+    assert found["fakedb/unix"] == ("parent error",)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +202,9 @@ def test_a_version_that_stays_keeps_its_claim_when_the_default_server_changes(ro
         "fakedb": Claim(("hang",), UNREVIEWED),
         "fakedb9": Claim(("parent error",), "quits"),
         "fakedb17.2": Claim(("parent error",), "quits"),
+        "likedb": Claim(("parent error",), "quits"),
     }
-    assert len(file(root).read_text().splitlines()) == len(CLAIM.splitlines()) + 2
+    assert len(file(root).read_text().splitlines()) == len(CLAIM.splitlines()) + 3
 
 
 def test_a_new_file_has_a_line_for_what_transports_share_and_a_paragraph_for_each_example(root: Path) -> None:

@@ -369,8 +369,8 @@ def _for_suite(line: str, suite: str | None) -> str:
     if suite in ROLLING and any(matches):
         if all(match[1] for match in matches if match):
             return ""
-        kept = [not (match and match[1]) for match in matches]
-        words, matches = ([each for each, keep in zip(these, kept, strict=True) if keep] for these in (words, matches))
+        kept = [index for index, match in enumerate(matches) if not (match and match[1])]
+        words, matches = [words[index] for index in kept], [matches[index] for index in kept]
     return "".join(suite + match[1] if match else word for word, match in zip(words, matches, strict=True))
 
 
