@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import nox
@@ -23,6 +24,21 @@ ROOT = Path(__file__).parent
 DRIVERS = sorted(path.parent.name for path in ROOT.glob("drivers/*/driver.toml"))
 LAUNCHERS = sorted(path.parent.name for path in ROOT.glob("launchers/*/launcher.toml"))
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+
+
+def servers_beside_the_default_ones() -> dict[str, str]:
+    """Return what `servers` runs, with its product: every series, and optional products, whose default is a series."""
+    found = {}
+    for path in sorted(ROOT.glob("matrix/servers/*/product.toml")):
+        product, facts = path.parent.name, tomllib.loads(path.read_text())
+        series = sorted(version.stem for version in path.parent.glob("versions/*.toml"))
+        if facts.get("optional"):
+            series = ["", *(each for each in series if each != facts["default"])]
+        found |= {f"{product}{each}": product for each in series}
+    return found
+
+
+SERVERS = servers_beside_the_default_ones()
 
 # The Python of all environments; nox keeps this variable from what its sessions run.
 INTERPRETER = os.environ.get("UV_PYTHON", sys.executable)
@@ -88,6 +104,29 @@ def matrix(session: nox.Session, driver: str) -> None:
         if summary.exists():
             summaries.append(str(summary))
             session.notify("table", posargs=[])
+
+
+@nox.session(default=False)
+@nox.parametrize("server", [nox.param(name, id=name) for name in SERVERS])
+def servers(session: nox.Session, server: str) -> None:
+    """Run all drivers' cells on another series, or on MySQL, and compare; after `--`, the same as for `matrix`."""
+    facts = {driver: tomllib.loads((ROOT / "drivers" / driver / "driver.toml").read_text()) for driver in DRIVERS}
+    its = [driver for driver in DRIVERS if SERVERS[server] in facts[driver]["servers"]]
+    quick = {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}
+    pythons = environments(session, "harness", *([] if quick else its))
+    if not pythons:
+        failures.append(server)
+        session.notify("table", posargs=[])
+        session.error(f"{server} cannot be run here; the line above says why")
+    command = [pythons[0], "-m", "matrix", "run", "--server", server, *[f"--driver={driver}" for driver in its]]
+    command += [f"--python={driver}={python}" for driver, python in zip(its, pythons[1:], strict=bool(pythons[1:]))]
+    try:
+        session.run(*command, *session.posargs, log=not quick, **ENDING)
+    except nox.command.CommandFailed as error:
+        if error.return_code != 1:
+            failures.append(server)
+            session.notify("table", posargs=[])
+        raise
 
 
 @nox.session(default=False)

@@ -63,7 +63,7 @@ observations = st.dictionaries(st.sampled_from(EVERY), outcomes, max_size=12)
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one driver and two examples in two stacks; one server has three versions, another is like it."""
+    """A repository with one driver and two examples in two stacks; one server has three versions, one is like it."""
     monkeypatch.setattr(module, "cells", lambda _, names: [cell for cell in EVERY if cell.server in names])
     monkeypatch.setattr(servers, "names", lambda: NAMES)
     monkeypatch.setattr(products, "find", KNOWN.__getitem__)

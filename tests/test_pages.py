@@ -31,7 +31,7 @@ from matrix.pages.answers import Answer, answer
 from matrix.pages.explain import printed
 from matrix.pages.facts import Facts, load, shown_cells
 from matrix.pages.render import render
-from matrix.records import results
+from matrix.records import results, server_results
 from matrix.records.observation import Observation, ServerView, View
 from matrix.records.reading import ROOT
 from matrix.records.stable import plain
@@ -203,6 +203,28 @@ def test_every_driver_has_the_same_headings_in_the_same_order(facts: Facts) -> N
         for name in facts.drivers
     }
     assert len(headings) == 1
+
+
+def test_what_differs_on_another_server_is_said_of_it_and_of_the_driver(root: Path) -> None:
+    cells = {seen.id: seen for seen in results.read(root / "results" / "swift.json").values()}
+    here = [
+        replace(seen, cell=replace(seen.cell, server="mariadb11.8"), versions={"server": "mariadb 11.8"})
+        for seen in cells.values()
+    ]
+    assert here
+    server_results.write(root / "results", "mariadb11.8", here)
+    pages = render(load(root / "results", root))
+    assert f"all {len(here)} cells do what they do on MariaDB" in pages["drivers/swift/README.md"]
+    odd = next(seen for seen in here if seen.cell.example == "closed_in_child" and seen.cell.transport == "tls")
+    server_results.write(root / "results", "mariadb11.8", [replace(odd, outcome="hang", seen={"hang": 2})])
+    pages = render(load(root / "results", root))
+    for path in ("drivers/swift/README.md", "docs/servers.md"):
+        (row,) = [line for line in pages[path].splitlines() if "not explained yet" in line]
+        assert "closed_in_child" in row
+        assert ": tls |" in row
+        assert "hang" in row
+        assert "parent error" in row
+    assert f"| {len(here)} | 1 |" in pages["docs/servers.md"]
 
 
 def test_a_changed_page_is_stale_and_its_line_is_named(root: Path) -> None:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace as replace_struct
+
 from matrix import catalogue
 from matrix.catalogue import claims
 from matrix.catalogue.launcher_claims import launcher_cells
 from matrix.pages.costs import read_sentences
 from matrix.pages.prose import Prose, read_prose
-from matrix.records import costs, launcher_results
+from matrix.records import costs, launcher_results, server_results
 from matrix.records import results as files
 from matrix.records.outcomes import by_outcome
 from matrix.records.reading import ROOT
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from matrix.records.facts import DriverFacts
     from matrix.records.launchers import LauncherObservation
     from matrix.records.observation import Coordinates, Observation
+    from matrix.records.server_results import ServerResults
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,15 @@ class Facts:
         read = launcher_results.read(self.results)
         found = ((cell.id, read.get(cell.id)) for cell in launcher_cells(self.root))
         return {key: seen for key, seen in found if seen and seen.applies}
+
+    @functools.cached_property
+    def on_servers(self) -> dict[str, ServerResults]:
+        """What was seen on other servers than the default ones, by server, without cells that are gone."""
+        found = {}
+        for name, seen in server_results.read(self.results).items():
+            existing = {cell.id for cell in catalogue.cells(self.root, (name,))}
+            found[name] = replace_struct(seen, cells={key: seen.cells[key] for key in seen.cells if key in existing})
+        return found
 
     @functools.cached_property
     def reasons(self) -> dict[str, Reason]:

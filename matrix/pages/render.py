@@ -15,7 +15,7 @@ from matrix.catalogue.pattern import pattern
 from matrix.catalogue.reproductions import FOLDER as REPRODUCTIONS
 from matrix.catalogue.reproductions import reproductions
 from matrix.errors import MatrixError
-from matrix.pages import content, costs, errors, explain, launcher_pages, tables, words
+from matrix.pages import content, costs, errors, explain, launcher_pages, servers, tables, words
 from matrix.pages.facts import by_example
 from matrix.pages.launched import answers
 from matrix.pages.links import relative
@@ -39,6 +39,7 @@ PAGES = {
     "glossary": "docs/glossary.md",
     "caveats": "docs/caveats.md",
     "costs": "docs/costs.md",
+    "servers": "docs/servers.md",
     "reproductions": f"{REPRODUCTIONS}/README.md",
 }
 README = "README.md"
@@ -188,6 +189,7 @@ def _environment() -> jinja2.Environment:
         "every_answer": answers,
         "figures": costs,
         "errors": errors,
+        "other_servers": servers,
         "answer_lines": explain.verdict_lines,
         "drivers_code": errors.drivers_code,
     }

@@ -18,7 +18,7 @@ from matrix.pages.facts import load, shown_cells
 from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, possible
 from matrix.process.watchdog import Watchdog
-from matrix.records import results
+from matrix.records import results, server_results
 from matrix.records.reading import shown
 from matrix.records.summary import Summary
 from matrix.run.cell import Subject, Surroundings, clean_environ, obstacle
@@ -27,7 +27,7 @@ from matrix.run.options import REPEAT, REPEAT_RACE, cores, default_jobs
 from matrix.run.progress import Progress
 from matrix.run.tally import Tally, not_applicable
 from matrix.run.workers import Groups, Worker, work
-from matrix.servers import Server, Unavailable, names, running, title
+from matrix.servers import Server, Unavailable, running, title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -215,12 +215,22 @@ def private_folder(watchdog: Watchdog) -> Iterator[Path]:
 def _write(planned: Plan, options: Options, summary: Summary, pages: Facts | None) -> None:
     """Write observations and evidence, and the claims if they are to be rewritten.
 
-    The repository's own results, which have pages, keep the evidence of those cells alone that the pages draw.
+    The repository's own results, which have pages, keep the evidence of those cells alone that the pages draw, and of
+    other servers than the default ones no more than the outcomes.
     """
-    current = {cell.id for cell in catalogue.cells(options.root, names())} if pages else None
+    current = {cell.id for cell in catalogue.cells(options.root)} if pages else None
     keep = shown_cells(pages.updated(summary.observations)) if pages else None
+    seen_now = list(summary.observations.values())
+    usual = [seen for seen in seen_now if current is None or seen.id in current]
+    for server in dict.fromkeys(
+        seen.cell.server for seen in seen_now if current is not None and seen.id not in current
+    ):
+        own = [seen for seen in seen_now if seen.cell.server == server]
+        server_results.write(
+            options.output, server, own, {cell.id for cell in catalogue.cells(options.root, (server,))}
+        )
     for name in planned.environments:
-        observations = [seen for seen in summary.observations.values() if seen.cell.driver == name]
+        observations = [seen for seen in usual if seen.cell.driver == name]
         results.write(
             options.output,
             name,
@@ -230,5 +240,5 @@ def _write(planned: Plan, options: Options, summary: Summary, pages: Facts | Non
             keep_evidence=keep,
         )
         if options.update:
-            observed = {seen.cell: tuple(seen.seen) for seen in observations if seen.applies}
+            observed = {s.cell: tuple(s.seen) for s in seen_now if s.applies and s.cell.driver == name}
             summary.reviewed.append(str(shown(update(name, observed, options.root))))
