@@ -64,8 +64,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def folder_for_sockets(below: str) -> Path:
-    """Return the folder of temporary files, or /tmp if the path of a socket `below` it would have too many bytes."""
-    usual = Path(tempfile.gettempdir())
+    """Return the folder of temporary files, or /tmp if the path of a socket `below` it would have too many bytes.
+
+    Raises MatrixError if no folder for temporary files can be written to.
+    """
+    try:
+        usual = Path(tempfile.gettempdir())
+    except OSError as error:
+        raise MatrixError(f"no folder of temporary files can be written to: {error.strerror}; set TMPDIR") from None
     return usual if len(os.fsencode(usual.resolve() / below)) <= SOCKET_PATH else Path("/tmp")
 
 

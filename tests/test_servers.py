@@ -37,7 +37,7 @@ from matrix.process import watchdog
 from matrix.provision import apt, cache, pip
 from matrix.records.server import LogLine
 from matrix.run.cell import database_name
-from matrix.servers import Observer, Server, Unavailable, __main__, certificates, own, private, products
+from matrix.servers import Observer, Server, Unavailable, __main__, certificates, own, private, process, products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -968,3 +968,38 @@ def test_a_download_that_is_not_what_was_pinned_is_refused(tmp_path: Path) -> No
     with pytest.raises(MissingError, match=re.escape(f"{wheel.requirement}: ")) as caught:
         pip.download(structs.replace(wheel, hashes=(f"sha256:{'0' * 64}",)).pinned, tmp_path / "wheel", python="3.12")
     assert "\n" not in str(caught.value)
+
+
+# What a machine may lack
+
+
+def test_a_machine_without_an_ipv4_loopback_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Socket(socket.socket):
+        def bind(self, _: object) -> None:
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    with pytest.raises(MissingError, match=r"127\.0\.0\.1.*Cannot assign requested address"):
+        process.free_port()
+
+
+def test_a_machine_without_a_folder_of_temporary_files_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(MatrixError, match="No usable temporary directory found; set TMPDIR"):
+        files.folder_for_sockets("socket")
+
+
+def test_data_is_not_kept_in_memory_where_the_servers_user_may_not_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "shm"
+    memory.mkdir()
+    memory.chmod(0o700)
+    monkeypatch.setattr(private, "MEMORY", memory)
+    monkeypatch.setattr(private, "MEMORY_WANTED", 0)
+    monkeypatch.setattr(process, "unprivileged", lambda: (os.getuid(), os.getgid()))
+    with watchdog.Watchdog() as dog, private.folders(["mariadb"], dog, quiet) as place:
+        assert not place.data.is_relative_to(memory)

@@ -48,7 +48,10 @@ def folders(names: Sequence[str], watchdog: Watchdog, report: Callable[[str], No
     if owner and not cache.open_to_all(temporary):
         temporary = Path("/tmp")
     folder = temporary / name
-    data = (MEMORY if _free(MEMORY) >= MEMORY_WANTED and os.access(MEMORY, os.W_OK) else folder) / name
+    fits = (
+        _free(MEMORY) >= MEMORY_WANTED and os.access(MEMORY, os.W_OK) and not (owner and not cache.open_to_all(MEMORY))
+    )
+    data = (MEMORY if fits else folder) / name
     try:
         free, wanted = _free(temporary) >> 20, ROOM_WANTED * len(names)
         if data.parent == folder and free < wanted:

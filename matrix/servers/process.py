@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from matrix.errors import MissingError
 from matrix.process.watchdog import CancelledError
 from matrix.provision import cache
 from matrix.servers import products
@@ -260,9 +261,14 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that is free at this moment."""
+    """Return a port of 127.0.0.1 that is free at this moment; raise ``MissingError`` if there is no such address."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", 0))
+        except OSError as error:
+            raise MissingError(
+                f"servers need the address 127.0.0.1, which is not usable here: {error.strerror}"
+            ) from None
         port: int = probe.getsockname()[1]
         return port
 

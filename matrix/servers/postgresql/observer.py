@@ -53,11 +53,14 @@ def version(server: Server) -> str:
 
 
 def set_password(sockets: Path, port: int, old: str, new: str) -> None:
-    """Change the password of a private server's account."""
-    with psycopg.connect(
-        host=str(sockets), port=port, user=USER, password=old, dbname="postgres", autocommit=True
-    ) as connection:
-        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(USER), sql.Literal(new)))
+    """Change the password of a private server's account; raise ``MatrixError`` if that cannot be done."""
+    try:
+        with psycopg.connect(
+            host=str(sockets), port=port, user=USER, password=old, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(USER), sql.Literal(new)))
+    except psycopg.Error as error:
+        raise MatrixError(str(error)) from error
 
 
 def connect(server: Server) -> _Observer:
