@@ -438,3 +438,13 @@ def test_the_fuzzer_finds_a_decoder_that_raises(
     seed = capsys.readouterr().err.split()[1]
     with pytest.raises(AssertionError, match="on purpose"):
         fuzz.main(["--seed", seed])
+
+
+def test_what_caching_sha2_password_says_is_named_and_nothing_of_it_is_recorded() -> None:
+    def login(name: str) -> list[str]:
+        names = [event.name for event in expected_events(fuzz.CORPUS / f"{name}.json")]
+        return names[names.index("HandshakeResponse") + 1 : names.index("OK")]
+
+    whole = ["perform_full_authentication", "request_public_key", "public key", "authentication data"]
+    assert login("mysql-9-pymysql") == login("mysql-9-mysqlclient") == whole
+    assert login("mysql-9-pymysql-cached") == ["fast_auth_success"]

@@ -89,6 +89,13 @@ _UNANSWERED = {_QUIT, _STMT_SEND_LONG_DATA, _STMT_CLOSE}
 _RETURN_ROWS = {_QUERY, _STMT_EXECUTE, _STMT_BULK_EXECUTE, _PROCESS_INFO, None}
 _BINARY_ROWS = {_STMT_EXECUTE, _STMT_BULK_EXECUTE, _STMT_FETCH}
 
+# What `caching_sha2_password`, MySQL's way to log in, says beside passwords: names as in MySQL's source.
+_CACHING_SHA2 = {
+    b"\x02": "request_public_key",
+    b"\x01\x03": "fast_auth_success",
+    b"\x01\x04": "perform_full_authentication",
+}
+
 _INTEGER_SIZES = {1: 1, 2: 2, 13: 2, 3: 4, 9: 4, 8: 8}  # column type -> bytes in a binary row
 _LENGTH_ENCODED_TYPES = {0, 15, 16, 245, 246, 247, 248, 249, 250, 251, 252, 253, 254, 255}
 
@@ -264,7 +271,7 @@ class MySQLDecoder(Decoder):
             packet.expect(self._next_seq if self._in_exchange or self._phase == "auth" else 0)
             self._next_seq = packet.next_seq
             if self._phase == "auth":
-                self._send(self.client, packet, "authentication data", 0)
+                self._send(self.client, packet, _authentication(packet.body), 0)
             elif self._in_exchange:
                 exchange = self._reply.command.exchange if self._reply else None
                 self._send(self.client, packet, "data", exchange)
@@ -344,7 +351,7 @@ class MySQLDecoder(Decoder):
         elif first == 0xFE:
             self._auth_switch(packet, 0)
         else:
-            self._send(self.server, packet, "authentication data", 0)
+            self._send(self.server, packet, _authentication(packet.body), 0)
 
     def _auth_switch(self, packet: _Packet, exchange: int | None) -> None:
         event = self._send(self.server, packet, "AuthSwitchRequest", exchange)
@@ -428,7 +435,7 @@ class MySQLDecoder(Decoder):
             self._auth_switch(packet, exchange)
             self._in_exchange = True
         elif first == 0x01 and command == _CHANGE_USER:
-            self._send(self.server, packet, "authentication data", exchange)
+            self._send(self.server, packet, _authentication(packet.body), exchange)
         elif first == 0xFE and packet.length < 9:
             _set_status(self._send(self.server, packet, "EOF", exchange), _status_of_eof(packet.body))
             self._finish(_status_of_eof(packet.body))
@@ -627,6 +634,13 @@ def _event(lane: Lane, packet: _Packet, name: str, exchange: int | None) -> Even
     return Event(
         packet.at, lane.sender, "message", name, packet.size, exchange, packet.seq, packet.out_of_order or None
     )
+
+
+def _authentication(body: bytes) -> str:
+    """Return the name of a message of the login after its first two; what it holds may be secret."""
+    if body.startswith(b"\x01-----BEGIN PUBLIC KEY"):
+        return "public key"
+    return _CACHING_SHA2.get(body, "authentication data")
 
 
 def _grow(reply: _Reply, packet: _Packet) -> None:

@@ -17,6 +17,7 @@ import struct
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from pymysql.constants import CLIENT, COMMAND
 from pymysql.err import OperationalError, ProgrammingError
 
 from matrix.records.wire import Event
-from matrix.servers import Server, running
+from matrix.servers import Server, observer, running
 from matrix.wire import describe, recorder
 from matrix.wire.control import Address, Close, Open, decode_answer, encode
 from matrix.wire.forward import Forwarder
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from matrix.records.wire import Sender
     from matrix.wire.decoder import Decoder
 
+#: Which server a conversation is with, by how its name begins.
+SERVERS = {"mysql-9": "mysql", "mysql": "mariadb", "postgresql": "postgresql"}
 TABLE = "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer VARCHAR(40))"
 ROWS = "INSERT INTO orders VALUES " + ", ".join(f"({number}, 'customer {number}')" for number in range(101, 111))
 LOOK_UP = "SELECT id, customer FROM orders WHERE id = %s"
@@ -244,6 +247,56 @@ def mysql_mysqlconnector_c(server: Server, port: int) -> None:
     _use_mysqlconnector(_mysqlconnector(server, port, use_pure=False))
 
 
+def _stranger(server: Server, name: str) -> Server:
+    """Return the server with an account of which it has seen the password's hash alone: it asks for the password."""
+    with contextlib.closing(_pymysql(server, server.port, database=None)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT HEX(authentication_string) FROM mysql.user WHERE user = %s", (server.user,))
+        ((digest,),) = cursor.fetchall()
+        cursor.execute(f"CREATE USER {name} IDENTIFIED WITH caching_sha2_password AS 0x{digest}")
+        cursor.execute(f"GRANT ALL ON corpus.* TO {name}")
+    return replace(server, user=name)
+
+
+def mysql_9_pymysql(server: Server, port: int) -> None:
+    """Log in to MySQL with the whole password, encrypted with the server's public key; look-ups."""
+    connection = _pymysql(_stranger(server, "somebody"), port)
+    cursor = connection.cursor()
+    cursor.execute(TABLE)
+    cursor.execute(ROWS)
+    connection.commit()
+    cursor.execute(LOOK_UP, (104,))
+    cursor.execute("SELECT NULL, 'Müller'")
+    connection.close()
+
+
+def mysql_9_pymysql_cached(server: Server, port: int) -> None:
+    """Log in to MySQL, which has seen the password before."""
+    connection = _pymysql(server, port)
+    connection.query("SELECT 1")
+    connection.close()
+
+
+def mysql_9_pymysql_denied(server: Server, port: int) -> None:
+    """Have MySQL refuse a wrong password."""
+    with contextlib.suppress(OperationalError):
+        _pymysql(server, port, password="wrong")
+
+
+def mysql_9_mysqlclient(server: Server, port: int) -> None:
+    """Log in to MySQL with the whole password, through Connector/C's plugin."""
+    mysql_mysqlclient(_stranger(server, "another"), port)
+
+
+def mysql_9_mysqlconnector_pure(server: Server, port: int) -> None:
+    """Use Connector/Python with MySQL; prepared statements."""
+    _use_mysqlconnector(_mysqlconnector(server, port, use_pure=True))
+
+
+def mysql_9_mysqlconnector_c(server: Server, port: int) -> None:
+    """Use Connector/Python over libmysqlclient with MySQL, which it sends query attributes; prepared statements."""
+    _use_mysqlconnector(_mysqlconnector(server, port, use_pure=False))
+
+
 def _psycopg(server: Server, port: int, **options: Any) -> Any:
     account = {"user": server.user, "password": server.password, "dbname": "corpus", "sslmode": "disable"}
     return psycopg.connect(host="127.0.0.1", port=port, **(account | options))
@@ -379,14 +432,15 @@ def record(names: Iterable[str]) -> None:
         name.replace("_", "-"): talk for name, talk in globals().items() if name.startswith(("mysql_", "postgresql_"))
     }
     talks = {name: talks[name] for name in names} or talks
-    with running(["mariadb", "postgresql"]) as servers:
-        mariadb, postgresql = servers["mariadb"], servers["postgresql"]
-        assert isinstance(mariadb, Server)
-        assert isinstance(postgresql, Server)
-        _pymysql(mariadb, mariadb.port, database=None).query("CREATE DATABASE corpus")
-        _psycopg(postgresql, postgresql.port, dbname="postgres", autocommit=True).execute("CREATE DATABASE corpus")
+    wanted = {name: next(server for start, server in SERVERS.items() if name.startswith(start)) for name in talks}
+    with running(set(wanted.values())) as servers:
+        for server in servers.values():
+            assert isinstance(server, Server)
+            with contextlib.closing(observer(server)) as observing:
+                observing.create_database("corpus")
         for name, talk in talks.items():
-            server = mariadb if name.startswith("mysql") else postgresql
+            server = servers[wanted[name]]
+            assert isinstance(server, Server)
             with _taped(server) as (port, conversations):
                 talk(server, port)
             for number, conversation in enumerate(conversations, 1):
