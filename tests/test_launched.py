@@ -6,16 +6,17 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from matrix.__main__ import main
-from matrix.catalogue import drivers
+from matrix.catalogue import drivers, stacks
 from matrix.catalogue.assemble import Advice, assemble
 from matrix.catalogue.launcher_claims import launcher_cells
 from matrix.errors import MatrixError
 from matrix.pages.commands import advice
 from matrix.pages.facts import Facts, load
-from matrix.pages.launched import files_for, find_launcher
+from matrix.pages.launched import EARLIER, files_for, find_launcher, problems
 from matrix.pages.render import render
 from matrix.records import launcher_results
 from matrix.records.launchers import LauncherCell, LauncherObservation, Load
@@ -43,16 +44,17 @@ DRIVERS = list(
 )
 
 
-def observed(cell: LauncherCell, outcome: Outcome = "works") -> LauncherObservation:
+def observed(cell: LauncherCell, outcome: Outcome = "works", root: Path = ROOT) -> LauncherObservation:
+    program = assemble(cell.application, cell.launcher, cell.remedy, cell.driver, root).digest
     right = 60 if outcome in ("works", "new session") else 7
     load = Load(asked=60, right=right, first_asked=6, first_right=6, workers=6, replaced=3)
-    return LauncherObservation(cell=cell, outcome=outcome, seen={outcome: 1}, load=load, parent="same")
+    return LauncherObservation(cell=cell, outcome=outcome, seen={outcome: 1}, load=load, parent="same", program=program)
 
 
 def known(folder: Path, outcomes: dict[str, Outcome], *, driver: str | None = None, root: Path = ROOT) -> Facts:
     """Return facts in which some remedies, or none, were run over tcp for one application under one launcher."""
     cells = [
-        observed(cell, outcomes[cell.remedy])
+        observed(cell, outcomes[cell.remedy], root)
         for cell in launcher_cells(root)
         if (cell.launcher, cell.application, cell.transport) == (LAUNCHER, APPLICATION, "tcp")
         and cell.remedy in outcomes
@@ -192,3 +194,38 @@ def test_a_pool_has_an_answer_of_its_own(capsys: pytest.CaptureFixture[str]) -> 
     assert with_pool.splitlines()[0] == 'gunicorn with preload_app, Django with OPTIONS["pool"], psycopg, tcp'
     assert "(discarded_in_child:" in without
     assert "(discarded_in_child:" not in with_pool
+
+
+# What ran is what is printed.
+
+
+def test_a_changed_wiring_makes_results_those_of_earlier_files(tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    for path in [*{ROOT / stack.folder for stack in stacks().values()}, ROOT / "launchers", ROOT / "example_support"]:
+        shutil.copytree(path, root / path.relative_to(ROOT), ignore=shutil.ignore_patterns("__pycache__"))
+    facts = known(tmp_path / "results", {"none": "hang", REMEDY: "works"}, driver=DRIVERS[0])
+    assert problems(facts) == []
+    (offer,) = files_for(facts, DRIVERS[0], APPLICATION, LAUNCHER).offers
+    assert EARLIER not in offer.results
+
+    path = root / "launchers" / LAUNCHER / "launcher.toml"
+    path.write_text(path.read_text().replace("First thing in each worker.", "What each worker does first."))
+    changed = load(tmp_path / "results", root)
+    (line,) = problems(changed)
+    key = next(key for key in changed.launched if f"/{REMEDY}/" in key)
+    assert line == f'{key}: did not run as printed; nox -s "launchers({LAUNCHER})" -- --only {key} runs it'
+    (offer,) = files_for(changed, DRIVERS[0], APPLICATION, LAUNCHER).offers
+    assert EARLIER in offer.results
+
+
+def test_what_ran_is_not_known_of_a_result_without_a_digest(tmp_path: Path) -> None:
+    facts = known(tmp_path, {"none": "hang", REMEDY: "works"}, driver=DRIVERS[0])
+    seen = [msgspec.structs.replace(each, program="") for each in facts.launched.values()]
+    launcher_results.write(tmp_path, LAUNCHER, seen)
+    facts = load(tmp_path)
+    assert problems(facts) == []
+    assert all(EARLIER in offer.results for offer in files_for(facts, DRIVERS[0], APPLICATION, LAUNCHER).offers)
+
+
+def test_the_committed_results_that_say_what_ran_ran_what_is_printed() -> None:
+    assert problems(load()) == []

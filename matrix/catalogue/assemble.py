@@ -7,6 +7,8 @@ bytes.
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 import textwrap
 from dataclasses import dataclass, field
@@ -46,6 +48,11 @@ class Advice:
     def program(self) -> dict[str, str]:
         """All files of the program with the remedy."""
         return self.base | self.files
+
+    @property
+    def digest(self) -> str:
+        """What tells this program from others: a digest of its files' names and texts."""
+        return hashlib.sha256(json.dumps(self.program, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def offered(application: str, launcher: str, root: Path = ROOT) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matrix.files import write_text
-from matrix.pages import costs, links, statements
+from matrix.pages import costs, launched, links, statements
 from matrix.pages.render import ERRORS, EXAMPLES, LAUNCHERS, REPRODUCTIONS, render
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def problems(facts: Facts) -> list[str]:
         f"{page}: what it is about is gone; python -m matrix pages removes it" for page in _left_over(facts.root, pages)
     ]
     found += links.dead(pages | _written_by_hand(facts.root, pages), facts.root)
+    found += launched.problems(facts)
     return found + statements.problems(facts) + costs.problems(facts.costs, facts.cost_sentences, facts.names("remedy"))
 
 

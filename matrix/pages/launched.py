@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from matrix.pages.facts import Facts
     from matrix.records.launchers import LauncherObservation
 
+#: What a result has beside it if its cell did not run the files as they are printed now.
+EARLIER = " with earlier files"
+
 #: What became of the session of the process that imported the application, in words.
 PARENTS = {
     "same": "The process that imports the application keeps its database session.",
@@ -77,10 +80,11 @@ class Offer:
 
     @property
     def results(self) -> str:
-        """What was seen, by transport: `60 of 60 (tcp, tls)`; a cell that fails has its outcome."""
+        """What was seen, by transport: `150 of 150 (tcp, tls)`; a cell that fails has its outcome."""
         found: dict[str, list[str]] = {}
         for seen in self.cells:
             text = seen.count if seen.holds else f"{seen.outcome}, {seen.count} right"
+            text += "" if seen.program == self.advice.digest else EARLIER
             found.setdefault(text, []).append(seen.cell.transport)
         return "; ".join(f"{text} ({', '.join(dict.fromkeys(which))})" for text, which in found.items())
 
@@ -161,6 +165,26 @@ def files_for(
         failing=tuple(offer for offer in remedies if not offer.holds),
         nearest=None if found else _nearest(facts, driver, one, other, transport),
     )
+
+
+def problems(facts: Facts) -> list[str]:
+    """Return a line for each cell whose files, as they would be printed and run now, are not those that ran.
+
+    What ran is not known of cells that were run before it was recorded; pages say of these that they are earlier.
+    """
+    found = []
+    for key, seen in facts.launched.items():
+        cell = seen.cell
+        if seen.program and seen.program != _digest(
+            cell.application, cell.launcher, cell.remedy, cell.driver, facts.root
+        ):
+            found.append(f'{key}: did not run as printed; nox -s "launchers({cell.launcher})" -- --only {key} runs it')
+    return found
+
+
+@functools.cache
+def _digest(application: str, launcher: str, remedy: str, driver: str, root: Path) -> str:
+    return assemble(application, launcher, remedy, driver, root).digest
 
 
 @functools.lru_cache(maxsize=32)

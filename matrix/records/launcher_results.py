@@ -95,5 +95,6 @@ def _facts(seen: LauncherObservation) -> tuple[object, ...]:
         seen.outcome if seen.holds else "",
         seen.parent if seen.holds else "",
         seen.versions,
+        seen.program,
         seen.note,
     )

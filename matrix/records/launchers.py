@@ -171,7 +171,8 @@ class LauncherObservation(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """What was observed of a launcher cell.
 
     `outcome` is the worst of all runs, `seen` says in how many runs each outcome was the worst; the rest describes the
-    first of the worst runs. `parent` says what became of the session of the process that imported the application,
+    first of the worst runs. `program` is the digest of the files that ran, as `Advice.digest` makes it; nothing if that
+    was not recorded. `parent` says what became of the session of the process that imported the application,
     `none` where each worker imported it. `wrong` counts rows that another process had asked for, `errors` exceptions by
     class, code and text.
     """
@@ -180,6 +181,7 @@ class LauncherObservation(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     outcome: Outcome
     seen: dict[Outcome, int]
     load: Load
+    program: str = ""
     parent: Literal["same", "new", "shared", "lost", "none"] = "none"
     wrong: int = 0
     errors: dict[str, int] = {}

@@ -316,6 +316,7 @@ def _observation(cell: LauncherCell, runs: list[Launched], found: dict[str, str]
         outcome=worst(counts),
         seen={outcome: counts[outcome] for outcome in OUTCOMES if outcome in counts},
         load=one.load,
+        program=one.program,
         parent="none" if parent == "own" else parent,
         wrong=sum(step.wrong for step in one.verdict.steps),
         errors=dict(sorted(errors.items(), key=lambda item: -item[1])),

@@ -83,9 +83,10 @@ class LauncherSubject:
 
 @dataclass(frozen=True)
 class Launched:
-    """One run of a launcher cell."""
+    """One run of a launcher cell; `program` is the digest of its files."""
 
     run: Run
+    program: str
     verdict: Verdict
     load: Load
     identity: Identity
@@ -120,7 +121,8 @@ def run_launcher_cell(
         stack.enter_context(database_of(observer, database, subject.server))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         observer.create_orders(database)
-        _write(folder, assemble(cell.application, cell.launcher, cell.remedy, cell.driver, around.root).program)
+        advice = assemble(cell.application, cell.launcher, cell.remedy, cell.driver, around.root)
+        _write(folder, advice.program)
         record = _Record()
         views = Views(observer, database)
         began = time.time()
@@ -154,7 +156,7 @@ def run_launcher_cell(
         evidence = _evidence(
             run.steps, log if stopped else [*log, (time.time(), "it did not exit when it was stopped")]
         )
-        return Launched(run, verdict, load, identity, evidence)
+        return Launched(run, advice.digest, verdict, load, identity, evidence)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
