@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix.records.reading import ROOT
-from matrix.servers import products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,15 +113,3 @@ def test_ctrl_c_gives_a_run_the_time_to_end_in_order(checkout: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
         assert "ended in order" in process.communicate(timeout=30)[0]
         assert time.monotonic() - began > 1.9
-
-
-def test_every_series_and_every_optional_product_is_a_session() -> None:
-    command = [sys.executable, "-m", "nox", "--list", "--json", "-s", "servers"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    sessions = json.loads(done.stdout)
-    beside = [
-        name
-        for name, known in products.known().items()
-        if known.series != (known.product.facts.default if known.product.facts.optional else None)
-    ]
-    assert sorted(one["call_spec"]["server"] for one in sessions) == sorted(beside)

@@ -15,6 +15,7 @@ import pytest
 from matrix import catalogue
 from matrix.catalogue.launchers import launchers
 from matrix.records.reading import ROOT
+from matrix.servers import products
 from tests.reports import few, write_results
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads the workflow; pip install pyyaml")
@@ -58,7 +59,15 @@ def test_a_command_is_one_for_the_shell(text: str) -> None:
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False, capture_output=True).stderr == ""
 
 
-def test_the_listing_names_every_driver_and_launcher(tmp_path: Path) -> None:
+def servers_beside_the_default_ones() -> list[str]:
+    return [
+        name
+        for name, known in products.known().items()
+        if known.series != (known.product.facts.default if known.product.facts.optional else None)
+    ]
+
+
+def test_the_listing_names_every_driver_launcher_and_server(tmp_path: Path) -> None:
     output = tmp_path / "output"
     env = os.environ | {"GITHUB_OUTPUT": str(output), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     listing = ["bash", "-ec", command("--list --json")]
@@ -68,6 +77,7 @@ def test_the_listing_names_every_driver_and_launcher(tmp_path: Path) -> None:
     for key, session, parameter, names in (
         ("sessions", "matrix", "driver", catalogue.drivers()),
         ("launchers", "launchers", "launcher", launchers()),
+        ("servers", "servers", "server", servers_beside_the_default_ones()),
     ):
         listed = json.loads(lines[key])
         assert [one["call_spec"][parameter] for one in listed] == sorted(names)
