@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from matrix.errors import MatrixError
 
 if TYPE_CHECKING:
@@ -49,6 +47,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     The lock is the file `.lock` in it. Raises MatrixError if the lock is unavailable.
     """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - what only reads does not wait for it
+
     lock = FileLock(folder / ".lock", timeout=PATIENCE)
     try:
         folder.mkdir(parents=True, exist_ok=True)

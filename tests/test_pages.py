@@ -900,7 +900,7 @@ def test_megabytes_of_log_around_a_message_change_nothing(facts: Facts) -> None:
 def test_an_answer_for_programs_has_the_same_content(
     facts: Facts, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    monkeypatch.setattr(explain_command, "load", lambda _: facts)
+    monkeypatch.setattr(explain_command, "load", lambda *_, **__: facts)
     assert main(["explain", "--format", "json", "--driver", "swift", "server has gone away"]) == 0
     found = msgspec.json.decode(capfdbinary.readouterr().out, type=Answer)
     assert found == answer(facts, "server has gone away", driver="swift")
@@ -913,7 +913,7 @@ def test_without_arguments_on_a_terminal_it_says_that_it_waits(
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(explain_command, "load", lambda _: facts)
+    monkeypatch.setattr(explain_command, "load", lambda *_, **__: facts)
     monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO(TRACEBACK.encode())))
     assert main(["explain"]) == 0
     out, err = capfd.readouterr()
@@ -921,8 +921,8 @@ def test_without_arguments_on_a_terminal_it_says_that_it_waits(
     assert out.startswith("What happened: ")
 
 
-def test_explain_imports_nothing_that_draws_pages() -> None:
-    heavy = "jinja2", "markdown_it", "rich", "matrix.run"
+def test_explain_imports_nothing_that_draws_pages_or_writes_files() -> None:
+    heavy = "jinja2", "markdown_it", "rich", "tomlkit", "filelock", "psutil", "matrix.run"
     program = f"import sys, matrix.pages.explain_command; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

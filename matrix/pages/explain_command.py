@@ -49,7 +49,7 @@ def _explain(options: argparse.Namespace) -> int:
         text = sys.stdin.buffer.read(LIMIT)
     if not text.strip():
         raise MatrixError('explain needs a message: python -m matrix explain "server has gone away"')
-    facts = load(options.results)
+    facts = load(options.results, only="raised")
     found = answer(facts, text, driver=options.driver, orm=options.orm, launcher=options.launcher)
     if options.format == "json":
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")

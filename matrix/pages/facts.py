@@ -34,6 +34,16 @@ if TYPE_CHECKING:
     from matrix.records.server_results import ServerResults
 
 
+class _Claims(dict[str, "dict[Coordinates, Claim]"]):
+    """Claims by driver and cell, each driver's read when they are first looked up."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __missing__(self, driver: str) -> dict[Coordinates, Claim]:
+        return self.setdefault(driver, claims.claims(driver, self._root))
+
+
 @dataclass(frozen=True, eq=False)
 class Facts:
     """What is known.
@@ -54,7 +64,11 @@ class Facts:
     @functools.cached_property
     def claimed(self) -> dict[str, Claim]:
         """Claims by cell id; raises MatrixError if a file of claims is malformed or waits for a reason."""
-        return {cell.id: claim for name in self.drivers for cell, claim in claims.claims(name, self.root).items()}
+        return {cell.id: claim for name in self.drivers for cell, claim in self._claims[name].items()}
+
+    @functools.cached_property
+    def _claims(self) -> _Claims:
+        return _Claims(self.root)
 
     @functools.cached_property
     def launched(self) -> dict[str, LauncherObservation]:
@@ -146,7 +160,7 @@ class Facts:
 
     def reason(self, seen: Observation) -> str | None:
         """Return the id of the reason that people give for what a cell does, None if there is none."""
-        claim = self.claimed.get(seen.id)
+        claim = self._claims[seen.cell.driver].get(seen.cell)
         return claim.reason if claim and claim.reason in self.reasons else None
 
     def reasons_of(self, cells: Iterable[Observation]) -> dict[str, list[Observation]]:
@@ -185,11 +199,14 @@ class Facts:
         return [other for other in dict.fromkeys([*named, *sorted(naming)]) if other in known]
 
 
-def load(results: Path = files.RESULTS, root: Path = ROOT) -> Facts:
-    """Read all but the claims; raise MatrixError, with the file and what is wrong, if something is malformed."""
+def load(results: Path = files.RESULTS, root: Path = ROOT, *, only: str = "") -> Facts:
+    """Read all but the claims; raise MatrixError, with the file and what is wrong, if something is malformed.
+
+    With `only`, observations have no steps but those with that result.
+    """
     drivers = {name: driver.facts for name, driver in catalogue.drivers(root).items()}
     cells = catalogue.cells(root)
-    read = files.read_folder(results)
+    read = files.read_folder(results, only=only)
     found = {cell.id: read[cell.id] for cell in cells if cell.id in read}
     return Facts(
         root=root,

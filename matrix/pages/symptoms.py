@@ -76,13 +76,19 @@ class Symptom:
 
     def matches(self, text: str) -> bool:
         """Whether a message is one of this symptom's patterns."""
-        return any(re.search(pattern, text, re.IGNORECASE) for pattern in self.described.patterns)
+        return bool(self.described.patterns) and _pattern(self.described.patterns).search(text) is not None
+
+
+@functools.cache
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
 #: What stands before another exception that a message quotes.
 QUOTES = re.compile(r"Original exception was:|\(Background on this error")
 
 
+@functools.cache
 def normalise(text: str) -> str:
     """Return a message without what differs from case to case: numbers, and the other exception that it quotes."""
     text = QUOTES.split(text)[0]
@@ -96,16 +102,21 @@ def collect(facts: Facts) -> list[Symptom]:
     """Return every symptom: those that people described, in their order, then what else was raised, by message."""
     named = [Symptom(described) for described in facts.prose.symptoms]
     other: dict[str, Symptom] = {}
+    by_outcome = {outcome: symptom for symptom in named for outcome in symptom.described.outcomes}
+
+    @functools.cache
+    def find(error: str, title: str) -> Symptom:
+        if symptom := next((one for one in named if one.matches(f"{error} {title}")), None):
+            return symptom
+        key = slug(f"{error.rpartition('.')[2]} {title}")[:80]
+        return other.setdefault(key, Symptom(Described(id=key, title=title)))
+
     for seen in facts.observed.values():
         for step in (step for step in seen.steps if step.result == "raised"):
             sighting = Sighting(seen, step, normalise(step.text or ""))
-            symptom = next((one for one in named if one.matches(f"{step.error} {sighting.title}")), None)
-            if symptom is None:
-                key = slug(f"{(step.error or '').rpartition('.')[2]} {sighting.title}")[:80]
-                symptom = other.setdefault(key, Symptom(Described(id=key, title=sighting.title)))
+            symptom = find(step.error or "", sighting.title)
             symptom.sightings.append(sighting)
             symptom.cells[seen.id] = seen
-        for symptom in named:
-            if set(symptom.described.outcomes) & set(seen.seen):
-                symptom.cells[seen.id] = seen
+        for outcome in by_outcome.keys() & seen.seen.keys():
+            by_outcome[outcome].cells[seen.id] = seen
     return [*named, *(other[key] for key in sorted(other))]

@@ -9,8 +9,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import psutil
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -66,6 +64,8 @@ def interruptible() -> Iterator[None]:
 
 def _end_with(pid: int) -> None:
     """Interrupt this command as soon as a process has ended."""
+    import psutil  # noqa: PLC0415 - in its own thread, so that no command waits for it
+
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:

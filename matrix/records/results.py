@@ -78,16 +78,17 @@ class _EvidenceFile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     cells: dict[str, Evidence]
 
 
-def read(path: Path) -> dict[str, Observation]:
+def read(path: Path, *, only: str = "") -> dict[str, Observation]:
     """Return a file's observations by cell id, none if there is no file.
 
-    Raises MatrixError, with file and key, if it is not what this version writes.
+    With `only`, their steps are those with that result, which is faster. Raises MatrixError, with file and key, if it
+    is not what this version writes.
     """
     file = _read(path, _File)
-    return _observations(path, file) if file else {}
+    return _observations(path, file, only) if file else {}
 
 
-def _observations(path: Path, file: _File) -> dict[str, Observation]:
+def _observations(path: Path, file: _File, only: str = "") -> dict[str, Observation]:
     found = {}
     for index, record in enumerate(file.observations):
         stack, example, server = record.cell.split("/")
@@ -95,6 +96,7 @@ def _observations(path: Path, file: _File) -> dict[str, Observation]:
             versions = file.versions[record.versions]
             if record.seen and record.outcome != worst(record.seen):
                 raise ValueError(f"outcome: {record.outcome!r} is not the worst of `seen`")
+            packed = [step for step in record.steps if only in step] if only else record.steps
             for transport in record.transports:
                 observation = Observation(
                     cell=Coordinates(stack, example, file.driver, server, transport),
@@ -103,7 +105,7 @@ def _observations(path: Path, file: _File) -> dict[str, Observation]:
                     parent=record.parent,
                     children=record.children,
                     server=record.server,
-                    steps=_unpack(record.steps, transport),
+                    steps=_unpack(packed, transport),
                     omitted=record.omitted,
                     omitted_after=record.omitted_after,
                     versions=versions,
@@ -122,10 +124,10 @@ def _observations(path: Path, file: _File) -> dict[str, Observation]:
     return found
 
 
-def read_folder(folder: Path) -> dict[str, Observation]:
+def read_folder(folder: Path, *, only: str = "") -> dict[str, Observation]:
     """Return the observations of every driver in a folder of results, by cell id; see `read`."""
     paths = [path for path in sorted(folder.glob("*.json")) if path.name != costs.NAME]
-    return {key: value for path in paths for key, value in read(path).items()}
+    return {key: value for path in paths for key, value in read(path, only=only).items()}
 
 
 def read_evidence(folder: Path, key: str) -> Evidence | None:
