@@ -6,15 +6,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matrix.catalogue import STACKS
+from matrix.catalogue.launchers import launchers
 from matrix.errors import MatrixError
 from matrix.pages import causes
+from matrix.pages.answers import answer
 from matrix.pages.causes import weigh
+from matrix.pages.explain import printed
 from matrix.pages.pasted import read
 from matrix.records.reading import read_toml
-from tests.public_reports import FORK, answers, false_alarms, fits, reports, saved_score, score
+from tests.public_reports import FORK, answers, facts, false_alarms, fits, reports, saved_score, score
+
+#: What a pasted text may be made of, in any order.
+PIECES = [
+    "Traceback (most recent call last):\n",
+    '  File "/v/site-packages/psycopg2/extras.py", line 1, in execute\n',
+    "psycopg2.OperationalError: SSL error: ",
+    "decryption failed or bad record mac",
+    "(2006, 'MySQL server has gone away')",
+    "The above exception was the direct cause of the following exception:\n",
+    "Process ForkProcess-1:",
+    "\n",
+    "\0",
+    "é\udce9",
+]
 
 
 def first(text: str, **flags: str) -> str | None:
@@ -63,16 +81,16 @@ def test_at_most_one_near_miss_is_called_a_fork(flags: bool) -> None:
 
 
 def test_a_fork_is_at_least_named() -> None:
-    for answer in answers():
-        if answer.cause == FORK:
-            assert FORK in answer.named, answer.report.source
+    for one in answers():
+        if one.cause == FORK:
+            assert FORK in one.named, one.report.source
 
 
 def test_a_long_log_around_a_report_changes_no_verdict() -> None:
     noise = "".join(f"2013-10-04 10:00:00 INFO GET /orders/{order} 200 in 2006 ms\n" for order in range(2000))
-    for answer in answers():
-        verdicts = weigh(read(noise + answer.report.text + "\n" + noise))
-        assert [one.cause.id for one in verdicts[:1]] == list(answer.named[:1]), answer.report.source
+    for one in answers():
+        verdicts = weigh(read(noise + one.report.text + "\n" + noise))
+        assert [verdict.cause.id for verdict in verdicts[:1]] == list(one.named[:1]), one.report.source
 
 
 @given(st.one_of(st.text(), st.binary()))
@@ -80,6 +98,22 @@ def test_whatever_is_pasted_gets_verdicts_in_order(pasted: str | bytes) -> None:
     verdicts = weigh(read(pasted))
     assert [one.points for one in verdicts] == sorted((one.points for one in verdicts), reverse=True)
     assert all(one.sure == "possible" for one in verdicts[1:])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.one_of(st.text(), st.binary(), st.lists(st.sampled_from(PIECES)).map("".join)))
+def test_whatever_is_pasted_gets_an_answer_or_one_line(pasted: str | bytes) -> None:
+    found = answer(facts(), pasted)
+    lines = printed(found).splitlines()
+    assert lines[0].startswith("What happened: " if found.known else "Unknown: ")
+    assert len(found.verdict) == (3 if found.known else 0)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_without_an_orm_there_is_code_for_every_stack_under_any_launcher(stack: str) -> None:
+    text = "psycopg2.OperationalError: SSL error: decryption failed or bad record mac"
+    for launcher in (None, *launchers()):
+        assert stack in {fix.stack for fix in answer(facts(), text, launcher=launcher).fixes}, launcher
 
 
 def test_nothing_fits_where_no_database_is_spoken_of() -> None:

@@ -141,6 +141,19 @@ def test_a_module_is_certain_and_a_message_only_likely() -> None:
     assert (by_message.name, by_message.certain) == ("psycopg2", False)
 
 
+def test_a_frame_that_calls_the_driver_itself_says_that_there_is_no_orm() -> None:
+    called = "Traceback (most recent call last):\n"
+    called += (
+        '  File "/app/main.py", line 3, in job\n  File "/v/site-packages/psycopg/cursor.py", line 97, in execute\n'
+    )
+    error = "psycopg.OperationalError: the connection is lost"
+    orm = read(called + error).orm
+    assert (orm and orm.name, orm and orm.by) == ("none", "psycopg/cursor.py execute")
+    wrapped = called.replace("/app/main.py", "/v/site-packages/sqlalchemy/engine/default.py")
+    assert (orm := read(wrapped + error).orm) and orm.name == "sqlalchemy"
+    assert read(error).orm is None
+
+
 def test_a_home_folder_names_no_launcher() -> None:
     assert read('File "/home/celery/app/views.py", line 1, in get\nValueError: x').launcher is None
 

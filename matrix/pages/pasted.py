@@ -185,7 +185,7 @@ def read(pasted: str | bytes, drivers: Mapping[str, DriverFacts] | None = None) 
     return Reading(
         exceptions=exceptions,
         driver=driver,
-        orm=_table("orm").find(modules, lines),
+        orm=_table("orm").find(modules, lines) or _no_orm(exceptions, driver, drivers),
         launcher=launcher,
         protocol=_protocol(driver, modules, lines, drivers),
         connecting=_opened(exceptions, frames, lines),
@@ -352,6 +352,19 @@ def _driver(modules: Mapping[str, str], lines: Iterable[Line], drivers: Mapping[
                 return Clue(name, modules[facts.module], certain=True)
     own = known_driver(found.name, drivers) if found else None
     return Clue(own, found.by, found.certain) if found and own else found
+
+
+def _no_orm(exceptions: Iterable[Raised], driver: Clue | None, drivers: Mapping[str, DriverFacts]) -> Clue | None:
+    """Return what shows that no ORM is used: a frame that calls the driver itself. No frame of an ORM was found."""
+    if driver is None or not driver.certain:
+        return None
+    run = drivers.get(driver.name)
+    packages = {run.module} if run else set(_clues().driver.get(driver.name, _Named()).modules)
+    for raised in exceptions:
+        inside = [frame.partition("/")[0] in packages for frame in raised.frames]
+        if True in inside[1:] and not inside[0]:
+            return Clue("none", raised.frames[inside.index(True)], certain=False)
+    return None
 
 
 def _protocol(

@@ -69,16 +69,16 @@ def fixes(
     under = next((one for one in facts.prose.launchers if plainly(one.id) == plainly(launcher or "")), None)
     anyway = list(under.hazards if under else facts.names("hazard"))
     stacks = [stack] if stack else [name for name in STACKS if driver is None or name in facts.drivers[driver].stacks]
+    by_stack: dict[str, Fix] = {}
     if launcher and driver:
         run = (_launched(facts, one, driver, launcher, application, pool=pool, inside=inside) for one in stacks)
-        if ran := tuple(fix for fix in run if fix):
-            return ran
+        by_stack = {fix.stack: fix for fix in run if fix}
     found = (
         _best(facts, names, name, [driver] if driver else None, under, short=stack is None)
         for name in stacks
+        if name not in by_stack
         for names in (list(hazards)[:HAZARDS], anyway)
     )
-    by_stack: dict[str, Fix] = {}
     for fix in filter(None, found):
         by_stack.setdefault(fix.stack, fix)
     return tuple(by_stack.values())
