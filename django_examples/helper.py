@@ -11,7 +11,7 @@ from typing import Any
 
 import django
 from django.core.management import call_command
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, models
 
 from example_support import replies, transcript
 from example_support.driver import connection as driver
@@ -28,6 +28,7 @@ from .models import Order  # noqa: E402 - models can be imported only once Djang
 __all__ = [
     "ServerSession",
     "check_out",
+    "count",
     "descriptor",
     "hold_replies",
     "insert",
@@ -37,6 +38,7 @@ __all__ = [
     "release_reply",
     "show_transaction",
     "step",
+    "update",
     "wait_for",
     "wait_until_held",
 ]
@@ -46,14 +48,14 @@ ORDERS = 499
 # None if the driver has none; examples that need it say so.
 descriptor: Any = getattr(driver, "descriptor", None)
 # Django raises an exception of its own in place of the driver's.
-transcript.original = lambda error: error.__cause__ or error
+transcript.original = lambda error: (isinstance(error, Error) and error.__cause__) or error
 
 
 class ServerSession(models.Func):
     """The id of the server session that a query runs on."""
 
     template = protocol.SESSION_ID
-    output_field = models.BigIntegerField()
+    output_field = models.Field()  # no conversion of the value, as most fields have none
 
 
 class Held(models.Func):
@@ -95,6 +97,17 @@ def hold_replies() -> replies.Holder:
 def insert(number: int) -> None:
     """Write one new order, in whatever transaction the connection is in."""
     step("insert", Order.objects.create, about=number, id=number, item="new")
+
+
+def update(number: int) -> None:
+    """Update one order; the reply stays on the server until it is released."""
+    held = Order.objects.annotate(held=Held()).filter(pk=number, held__isnull=False)
+    step("update", held.update, about=number, item="sold")
+
+
+def count(number: int) -> None:
+    """Count the orders with one number; the reply stays on the server until it is released."""
+    step("count", Order.objects.annotate(held=Held()).filter(pk=number, held__isnull=False).count, about=number)
 
 
 def check_out(using: str) -> None:

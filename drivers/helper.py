@@ -24,6 +24,7 @@ __all__ = [
     "SESSION_ID",
     "check_out",
     "connect",
+    "count",
     "descriptor",
     "hold_replies",
     "insert",
@@ -35,6 +36,7 @@ __all__ = [
     "server_side_cursor",
     "show_transaction",
     "step",
+    "update",
     "wait_for",
     "wait_until_held",
     "wait_until_reading",
@@ -116,6 +118,29 @@ def insert(connection: Any, number: int) -> None:
             cursor.execute("INSERT INTO orders (id, item) VALUES (%s, %s)", (number, "new"))
 
     step("insert", write, about=number)
+
+
+def update(connection: Any, number: int) -> None:
+    """Update one order; the reply stays on the server until it is released."""
+
+    def write() -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(
+                f"UPDATE orders SET item = %s WHERE id = %s AND {protocol.HELD} IS NOT NULL", ("sold", number)
+            )
+
+    step("update", write, about=number)
+
+
+def count(connection: Any, number: int) -> None:
+    """Count the orders with one number; the reply stays on the server until it is released."""
+
+    def ask() -> Any:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM orders WHERE id = %s AND {protocol.HELD} IS NOT NULL", (number,))
+            return cursor.fetchone()
+
+    step("count", ask, about=number)
 
 
 def show_transaction(connection: Any) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     create_engine,
     exists,
+    func,
     literal_column,
     select,
     text,
@@ -37,6 +38,7 @@ __all__ = [
     "SERVER_SESSION",
     "Order",
     "check_out",
+    "count",
     "descriptor",
     "hold_replies",
     "insert",
@@ -46,6 +48,7 @@ __all__ = [
     "release_reply",
     "show_transaction",
     "step",
+    "update",
     "wait_for",
     "wait_until_held",
 ]
@@ -54,6 +57,9 @@ DATABASE_URL = os.environ["DATABASE_URL"]
 ORDERS = 499
 #: The id of the server session that a query runs on.
 SERVER_SESSION = literal_column(protocol.SESSION_ID, BigInteger)
+
+# No other query tells the session which objects an UPDATE has changed.
+_UNSYNCHRONISED = {"synchronize_session": False}
 
 if setup := use("sqlalchemy").get("setup"):
     pkgutil.resolve_name(setup)()
@@ -127,6 +133,18 @@ def insert(session: Session, number: int) -> None:
         session.flush()
 
     step("insert", write, about=number)
+
+
+def update(session: Session, number: int) -> None:
+    """Update one order in the session's transaction; the reply stays on the server until it is released."""
+    statement = sqlalchemy.update(Order).where(Order.id == number, literal_column(protocol.HELD).is_not(None))
+    step("update", session.execute, statement.values(item="sold"), about=number, execution_options=_UNSYNCHRONISED)
+
+
+def count(session: Session, number: int) -> None:
+    """Count the orders with one number; the reply stays on the server until it is released."""
+    held = literal_column(protocol.HELD).is_not(None)
+    step("count", session.scalar, select(func.count()).where(Order.id == number, held), about=number)
 
 
 def check_out(engine: Engine) -> Connection:

@@ -150,7 +150,8 @@ def test_a_frame_that_calls_the_driver_itself_says_that_there_is_no_orm() -> Non
     orm = read(called + error).orm
     assert (orm and orm.name, orm and orm.by) == ("none", "psycopg/cursor.py execute")
     wrapped = called.replace("/app/main.py", "/v/site-packages/sqlalchemy/engine/default.py")
-    assert (orm := read(wrapped + error).orm) and orm.name == "sqlalchemy"
+    assert (orm := read(wrapped + error).orm)
+    assert orm.name == "sqlalchemy"
     assert read(error).orm is None
 
 
