@@ -109,7 +109,7 @@ def test_files_that_are_copied_from_the_page_work_with_60_rows_of_60(
     assert not summary.broken
     seen = summary.observations[cell.id]
     assert seen.holds
-    assert seen.count == "60 of 60"
+    assert seen.count == "150 of 150"
 
 
 def test_a_wiring_that_changes_changes_the_page_the_answer_and_the_cell(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ def start_worker(numbers):
 
 
 def work(first, own):
-    """Look up ten orders in each of three workers, and one here."""
-    workers = [start_worker(range(start, start + 10)) for start in range(first, first + 30, 10)]
+    """Look up 25 orders in each of three workers, and one here."""
+    workers = [start_worker(range(start, start + 25)) for start in range(first, first + 75, 25)]
     print_order(own)
     for pid in workers:
         os.waitpid(pid, 0)
@@ -28,7 +28,7 @@ def main():
     """Do so twice: the workers of the second time are new."""
     work(101, 2)
     print_order(3)
-    work(131, 4)
+    work(176, 4)
     print_order(5)
 
 

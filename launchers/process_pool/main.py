@@ -17,9 +17,9 @@ def work(numbers, own):
 
 def main():
     """Do so twice: the workers of the second time are new."""
-    work(range(101, 131), 2)
+    work(range(101, 176), 2)
     print_order(3)
-    work(range(131, 161), 4)
+    work(range(176, 251), 4)
     print_order(5)
 
 
