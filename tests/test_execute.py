@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.process.execute import STARTUP, Execution, _Grace, execute
+from matrix.process.execute import QUIET, STARTUP, Execution, Turn, _Grace, execute
 from matrix.records.run import Run
 from matrix.run.channel import VARIABLE, StepChannel
 from matrix.run.judge import Verdict, judge
@@ -42,6 +42,7 @@ def run(
     groups: NoGroups | None = None,
     channel: StepChannel | None = None,
     startup: float = STARTUP,
+    turn: Turn | None = None,
 ) -> Execution:
     return execute(
         [sys.executable, str(FAKES / f"{fake}.py"), *arguments],
@@ -52,6 +53,7 @@ def run(
         mark=next(marks),
         channel=channel,
         startup=startup,
+        turn=turn,
     )
 
 
@@ -238,3 +240,29 @@ def test_a_program_that_computes_does_not_hang_for_a_while(monkeypatch: pytest.M
     execution = run("works_in_silence", "600", deadline=0.1, startup=1)
     assert execution.timed_out
     assert execution.seconds < 10
+
+
+class Noted:
+    """A turn that notes what is done with it."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def lend(self) -> None:
+        self.done.append("lend")
+
+    def take_back(self) -> None:
+        self.done.append("take back")
+
+
+def test_a_program_that_only_waits_lends_its_turn_and_has_it_back_in_the_end() -> None:
+    turn = Noted()
+    assert run("hangs", deadline=3 * QUIET, turn=turn).timed_out
+    assert "lend" in turn.done
+    assert turn.done[-1] == "take back"
+
+
+def test_a_program_that_computes_in_silence_keeps_its_turn() -> None:
+    turn = Noted()
+    assert run("works_in_silence", str(3 * QUIET), deadline=QUIET / 5, turn=turn).returncode == 0
+    assert "lend" not in turn.done

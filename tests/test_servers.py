@@ -235,7 +235,7 @@ def test_what_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, monkeypatch:
         for name, server in found.items():
             assert isinstance(server, Unavailable)
             assert servers.title(name) in server.reason
-            assert (f"MATRIX_{name.upper()}_URL" in server.reason) == (name in DEFAULT)
+            assert (f"MATRIX_{name.upper()}_URL" in server.reason) == (servers.series_of(name) is None)
             assert "install" in server.reason
             assert "\n" not in server.reason
 

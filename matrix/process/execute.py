@@ -88,6 +88,26 @@ class Groups(Protocol):
         """Forget it."""
 
 
+class Turn(Protocol):
+    """The right to compute, of which there are as many as programs that may compute at once."""
+
+    def lend(self) -> None:
+        """Leave it to another program, because this one only waits; again changes nothing."""
+
+    def take_back(self) -> None:
+        """Compute again, without waiting for the other one; nothing if it was not lent."""
+
+
+class _Own:
+    """A turn that no other program wants."""
+
+    def lend(self) -> None:
+        pass
+
+    def take_back(self) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Execution:
     """How a program ran: what it printed, how it ended, and how long it took in seconds.
@@ -139,6 +159,7 @@ def execute(
     startup: float = STARTUP,
     channel: Channel | None = None,
     start: Start = start,
+    turn: Turn | None = None,
 ) -> Execution:
     """Run a program in a session of its own and return what it printed and how it ended.
 
@@ -146,19 +167,22 @@ def execute(
     until its `channel` is ready (without one: until it has printed a line) it has `startup` seconds. It does not hang
     while one of its processes runs or waits for a processor. In all it has at most ten deadlines after those `startup`
     seconds. Steal time does not count, but the whole never takes more than `STRETCH` times as long. Then its whole
-    process group is killed. `start` starts the program. When this returns, no process of the program is left, its
-    pipes are closed, and every orphan that the program made is reaped. Raises OSError if the program cannot be started.
+    process group is killed. `start` starts the program. While it is silent and none of its processes runs, its `turn`
+    is lent to another program. When this returns, no process of the program is left, its pipes are closed, and every
+    orphan that the program made is reaped. Raises OSError if the program cannot be started.
     """
     adopt_orphans()
     began = time.monotonic()
     process = start(command, env, cwd, mark)
     groups.watch_group(process.pid)
     try:
-        reading = _Reading(process, deadline, startup, channel)
+        reading = _Reading(process, deadline, startup, channel, turn)
         timed_out = reading.until_the_end()
         returncode = None if timed_out else process.wait()
         reading.drain()
     finally:
+        if turn:
+            turn.take_back()
         seconds = time.monotonic() - began
         left = end(process, mark)
         groups.release_group(process.pid)
@@ -175,10 +199,12 @@ def execute(
 class _Reading:
     """Reads what a program prints and reports until it ends or has been silent for too long."""
 
-    def __init__(self, process: Process, deadline: float, startup: float, channel: Channel | None) -> None:
+    def __init__(
+        self, process: Process, deadline: float, startup: float, channel: Channel | None, turn: Turn | None
+    ) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
-        self._process, self._deadline, self._channel = process, deadline, channel
+        self._process, self._deadline, self._channel, self._turn = process, deadline, channel, turn or _Own()
         self.output, self.errors = bytearray(), bytearray()
         self._buffers = {process.stdout.fileno(): self.output, process.stderr.fileno(): self.errors}
         now = time.monotonic()
@@ -207,8 +233,13 @@ class _Reading:
                 happened = selector.select(min(limit - now, QUIET if ended is not None else 0.05))
                 if happened:
                     self._steal.forget()
+                    self._turn.take_back()
                 else:
                     self._silent_until += self._steal.grown()
+                    if is_at_work(self._process.pid):
+                        self._turn.take_back()
+                    else:
+                        self._turn.lend()
                 for key, _ in happened:
                     if key.fd == ended:
                         selector.unregister(key.fd)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matrix.catalogue import Driver, Stack
-    from matrix.process.execute import Execution, Groups, Start
+    from matrix.process.execute import Execution, Groups, Start, Turn
     from matrix.records.facts import Transport
     from matrix.records.observation import Coordinates
     from matrix.records.server import Session
@@ -99,7 +99,14 @@ def obstacle(transport: Transport, server: Server) -> str | None:
 
 
 def run_cell(
-    subject: Subject, around: Surroundings, observer: Observer, *, database: str, mark: int, start: Start
+    subject: Subject,
+    around: Surroundings,
+    observer: Observer,
+    *,
+    database: str,
+    mark: int,
+    start: Start,
+    turn: Turn | None = None,
 ) -> Result:
     """Run a cell's example in a new database and return what is known of it; the database is dropped again.
 
@@ -129,6 +136,7 @@ def run_cell(
                     mark=mark,
                     channel=channel,
                     start=start,
+                    turn=turn,
                 )
                 ended = time.time()
                 after = sessions_left(views)

@@ -18,7 +18,7 @@ from matrix.run.judge import judge
 from matrix.servers import observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matrix.process.execute import Start
     from matrix.process.watchdog import Watchdog
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from matrix.run.progress import Progress
     from matrix.run.tally import Tally
     from matrix.servers import Observer, Server
+
+
+#: How many times as many cells as compute at once may have begun.
+WAITING = 6
 
 
 class Groups:
@@ -61,6 +65,53 @@ class Groups:
 def _kill(pgid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pgid, signal.SIGKILL)
+
+
+class Turns:
+    """Lets so many cells compute at once. A cell that only waits, for a reply that never comes, lends its turn."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Turn]:
+        """Wait for a turn, and have it for as long as the context lasts."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > 0)
+            self._free -= 1
+        turn = Turn(self)
+        try:
+            yield turn
+        finally:
+            turn.take_back()
+            self.give(1)
+
+    def give(self, count: int) -> None:
+        """Add to the free turns; a negative number takes some without waiting, even if there are none."""
+        with self._changed:
+            self._free += count
+            self._changed.notify_all()
+
+
+class Turn:
+    """A turn of `Turns`; see `matrix.process.execute.Turn`."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._lent = False
+
+    def lend(self) -> None:
+        """Let another cell compute."""
+        if not self._lent:
+            self._lent = True
+            self._turns.give(1)
+
+    def take_back(self) -> None:
+        """Compute again."""
+        if self._lent:
+            self._lent = False
+            self._turns.give(-1)
 
 
 class Observers:
@@ -115,7 +166,7 @@ class Worker:
         """Begin no further cell, and report none that ends from now on."""
         self._stopping.set()
 
-    def run(self, subject: Subject, observers: Observers) -> None:
+    def run(self, subject: Subject, observers: Observers, turn: Turn) -> None:
         """Run a subject once."""
         if self._stopping.is_set():
             return
@@ -123,13 +174,13 @@ class Worker:
         odd = True
         self.progress.begin(key)
         try:
-            odd = self._run(subject, observers)
+            odd = self._run(subject, observers, turn)
         except (BrokenCellError, MatrixError, OSError) as error:
             self._break(subject, " ".join(str(error).split()), observers)
         finally:
             self.progress.end(key, odd=odd)
 
-    def _run(self, subject: Subject, observers: Observers) -> bool:
+    def _run(self, subject: Subject, observers: Observers, turn: Turn) -> bool:
         """Run a subject, count it, and return whether it was not as expected."""
         with self._lock:
             number, self._databases = self._databases, self._databases + 1
@@ -140,6 +191,7 @@ class Worker:
             database=database_name(self.watchdog.token, number),
             mark=self.watchdog.mark(number),
             start=self.start_of(subject),
+            turn=turn,
         )
         verdict = judge(result.run)
         tally = self.tallies[subject.cell]
@@ -166,20 +218,24 @@ class Worker:
 
 
 def work(worker: Worker, tasks: Sequence[Subject], jobs: int, servers: Mapping[str, Server], groups: Groups) -> None:
-    """Run all tasks, `jobs` at once; if this is interrupted, kill what runs."""
+    """Run all tasks, `jobs` at once and more while some only wait; if this is interrupted, kill what runs."""
+    threads = jobs * WAITING
+    turns = Turns(jobs)
     with contextlib.ExitStack() as stack:
-        idle: queue.SimpleQueue[Observers] = queue.SimpleQueue()
-        for _ in range(jobs):
+        # The one that was used last comes first, so that no more connections are opened than are needed.
+        idle: queue.LifoQueue[Observers] = queue.LifoQueue()
+        for _ in range(threads):
             idle.put(stack.enter_context(contextlib.closing(Observers(servers))))
 
         def one(subject: Subject) -> None:
-            observers = idle.get()
-            try:
-                worker.run(subject, observers)
-            finally:
-                idle.put(observers)
+            with turns.one() as turn:
+                observers = idle.get()
+                try:
+                    worker.run(subject, observers, turn)
+                finally:
+                    idle.put(observers)
 
-        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(jobs, thread_name_prefix="cell"))
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="cell"))
         try:
             futures = [pool.submit(one, subject) for subject in tasks]
             for future in concurrent.futures.as_completed(futures):
