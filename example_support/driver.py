@@ -50,14 +50,18 @@ def error_code(error: BaseException) -> str | None:
     """Return the code that an exception carries: a number other than 0 or an SQLSTATE, None if it has neither.
 
     An `OSError` carries it in `errno`, an exception of the driver where `code` in the driver's facts says. Raises
-    AttributeError if an exception of the driver has no such attribute.
+    AttributeError if an exception of the driver has no such attribute and the facts do not say that some lack it.
     """
     place: list[str] = []
     if isinstance(error, OSError):
         place = ["errno"]
-    elif facts["module"] in {kind.__module__.partition(".")[0] for kind in type(error).__mro__}:
+    elif facts.get("errors", facts["module"]) in {kind.__module__.partition(".")[0] for kind in type(error).__mro__}:
         place = facts["code"].split(".")
-    code: Any = getattr(error, place[0]) if place else None
+    if place and place[0].endswith("?"):
+        place[0] = place[0][:-1]
+        code: Any = getattr(error, place[0], None)
+    else:
+        code = getattr(error, place[0]) if place else None
     for key in place[1:]:
         try:
             code = code[int(key) if key.isdigit() else key]

@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,12 +70,39 @@ def step(
     return value
 
 
+async def async_step(
+    action: str,
+    function: Callable[..., Awaitable[Any]],
+    *arguments: Any,
+    about: int | None = None,
+    result: Callable[[Any], Result] = lambda _: done(),
+    **options: Any,
+) -> Any:
+    """Await what `function` returns, and otherwise do what `step` does."""
+    report(action, about)
+    try:
+        value = await function(*arguments, **options)
+        outcome = result(value)
+    except Exception as error:
+        value, outcome = None, describe(error)
+    report(action, about, outcome)
+    return value
+
+
 def read_order(action: str, function: Callable[..., Any], about: int) -> int | None:
     """Report a step that reads order `about`, and return the number of the order that came, None if none did.
 
     `function` returns the row: the order's number and the server session that sent it, or None.
     """
-    row = step(action, function, about=about, result=answer)
+    return _order(step(action, function, about=about, result=answer))
+
+
+async def async_read_order(action: str, function: Callable[[], Awaitable[Any]], about: int) -> int | None:
+    """Await what `function` returns, and otherwise do what `read_order` does."""
+    return _order(await async_step(action, function, about=about, result=answer))
+
+
+def _order(row: Any) -> int | None:
     return row[0] if row and answer(row)["result"] == "order" else None
 
 

@@ -104,6 +104,51 @@ def printed(step: Step) -> str:
 # With a made-up driver.
 
 
+def test_a_step_that_is_awaited_is_recorded_as_any_other(repository: Path) -> None:
+    steps, output = steps_of(
+        repository,
+        """
+import asyncio
+from example_support.transcript import async_read_order, async_step
+
+async def row():
+    return 101, 33
+
+async def fail(text):
+    raise Error(1205, text)
+
+async def main():
+    print(await async_read_order("look up", row, 101), flush=True)
+    print(await async_step("insert", fail, "too late", about=1001), flush=True)
+
+asyncio.run(main())
+""",
+    )
+    outcomes = [step.outcome for step in steps[1::2]]
+    assert outcomes == ["order 101, session 33", "raised made_up.errors.Error 1205: too late"]
+    assert [line for line in output.splitlines() if " " not in line] == ["101", "None"]
+
+
+def test_exceptions_may_be_another_packages_and_some_may_lack_a_code(repository: Path) -> None:
+    add_driver(repository, "some", code='sqlstate?"\nerrors = "made_up')
+    path = repository / "drivers" / "some" / "driver.toml"
+    path.write_text(path.read_text().replace('module = "made_up"', 'module = "driver"'))
+    steps, _ = steps_of(
+        repository,
+        """
+class WithCode(Error):
+    sqlstate = "08003"
+
+def fail(error):
+    raise error
+
+step("close", fail, WithCode("closed"))
+step("close", fail, Error("never opened"))
+""",
+    )
+    assert [step.code for step in steps[1::2]] == ["08003", None]
+
+
 def test_a_step_is_recorded_and_printed_when_it_begins_and_when_it_ends(repository: Path) -> None:
     steps, output = steps_of(
         repository,

@@ -70,7 +70,9 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `module` is the top-level package of its connections, `implementation` what its `connection.py` must report (see
     `Identity`). `protocol` names what it speaks, `servers` the products that it is run against. `schemes` are those of
     the DATABASE_URLs that name it, `urls` says how DATABASE_URL is spelled for each transport. `code` says where its
-    exceptions carry the error code: an attribute such as `sqlstate`, and after it indexes or keys, such as `args.0`.
+    exceptions carry the error code: an attribute such as `sqlstate`, and after it indexes or keys, such as `args.0`. A
+    `?` after the attribute says that some of the driver's exceptions do not have it. `errors` is the top-level package
+    of its exceptions, if that is not `module`.
     `descriptor` is how a connection's descriptor is reached: by a `public` method, a `private` attribute, or not at all
     (`none`). `stacks` has a table for each stack that the driver is run in. `environ` are environment variables that
     programs with the driver need, where `{packages}` stands for the folder that the driver is installed into.
@@ -84,10 +86,11 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     servers: tuple[str, ...]
     schemes: tuple[str, ...]
     descriptor: Literal["public", "private", "none"]
-    code: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")]
+    code: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_]\w*\??(\.\w+)*$")]
     urls: dict[Transport, str]
     stacks: dict[str, Use]
     page: DriverPage
+    errors: str | None = None
     environ: dict[str, str] = {}
     build: Build | None = None
 
