@@ -47,6 +47,10 @@ def test_only_the_text_of_an_error_is_changed() -> None:
             'connection to server on socket ".../.s.PGSQL.5432" failed; port N, thread: N',
         ),
         ("<Connection at 0x7f00deadbeef>", "<Connection at 0x...>"),
+        (
+            "Task <Task pending name='Task-9' coro=<child() running at /srv/shop/main.py:31>> got Future",
+            "Task <Task pending name='Task-N' coro=<child() running at .../main.py:N>> got Future",
+        ),
         ("Can't connect to 127.0.0.1:40123", "Can't connect to 127.0.0.1:N"),
         ("Table 'matrix_0123abcd_17.orders' doesn't exist", "Table 'DATABASE.orders' doesn't exist"),
         (
