@@ -71,7 +71,8 @@ def with_pasted(source: str, code: str) -> str:
     above, _, rest = source.partition(BEGIN)
     _, _, below = rest.partition(END)
     assert below
-    defined = {node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    defined = {node.name for node in ast.parse(code).body if isinstance(node, kinds)}
     folders = {stack.folder for stack in stacks().values()}
     imports = []
     for node in ast.parse(above).body:
@@ -127,6 +128,6 @@ def test_what_is_pasted_of_a_driver_is_short_and_documented(driver: str) -> None
         code = driver_code(driver, [name])
         assert "type: ignore" not in code
         for node in ast.parse(code).body:
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert ast.get_docstring(node)
                 assert len(ast.unparse(node).splitlines()) <= 8

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BEGIN, END = "# The pattern.", "# What happens."
+#: Statements that define a function, and those that define what a decorator can stand above.
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class _Parts:
         text = ""
         for block in filter(None, blocks):
             last = text.rpartition("\n")[2]
-            is_definition = block.startswith(("def ", "class ", "@")) or last.startswith("    ")
+            is_definition = block.startswith(("def ", "async def ", "class ", "@")) or last.startswith("    ")
             are_plain = "\n" not in block and not last.startswith(("import ", "from ")) and block in self.definitions
             text += ("\n\n\n" if is_definition else "\n" if are_plain else "\n\n") * bool(text) + block
         return text
@@ -201,7 +204,7 @@ def _definitions(driver: str, root: Path) -> dict[str, _Offer]:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         tree = ast.parse(text)
         for node in tree.body:
-            for name in _defines(node) if isinstance(node, ast.FunctionDef | ast.Assign) else ():
+            for name in _defines(node) if isinstance(node, (*_FUNCTIONS, ast.Assign)) else ():
                 found[name] = _Offer(node, tree.body, text.splitlines())
     return found
 
@@ -223,7 +226,7 @@ def _import_key(line: str) -> tuple[bool, str]:
 
 
 def _source(node: ast.stmt, lines: list[str]) -> str:
-    decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+    decorators = node.decorator_list if isinstance(node, _DEFINITIONS) else []
     first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
     return "\n".join(lines[first - 1 : node.end_lineno])
 
@@ -237,6 +240,6 @@ def _names(tree: ast.AST) -> set[str]:
 
 
 def _defines(node: ast.stmt) -> set[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, _DEFINITIONS):
         return {node.name}
     return {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
