@@ -118,6 +118,10 @@ def children() -> set[int]:
             "fails_to_import",
             "fails_to_import exited with status 1: ModuleNotFoundError: No module named 'shop_that_is_not_there'",
         ),
+        (
+            "prints_more",
+            "prints_more exited with status 22: ModuleNotFoundError: No module named 'shop_that_is_not_there'",
+        ),
         ("serves_nothing", "the application reported nothing: listening"),
         ("ignores_sigterm", "the application reported nothing: listening"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import subprocess
 import threading
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Lines of output that are kept.
 LINES = 2000
+#: The last line of a traceback.
+_EXCEPTION = re.compile(r"[\w.]+(?:Error|Exception): ")
 
 
 class Service:
@@ -127,10 +130,11 @@ class Service:
         self._process.stdin.flush()
 
     def last_words(self) -> str:
-        """Return the last line that it printed that is no part of a traceback's middle."""
+        """Return the last exception that it printed, else its last line: launchers print more after a traceback."""
         if not self.alive:
             self._reader.join(1)  # what it printed last may not have been read yet
-        return next((line.strip() for _, line in reversed(self.lines) if line.strip()), "it printed nothing")
+        lines = [line.strip() for _, line in reversed(self.lines) if line.strip()]
+        return next(filter(_EXCEPTION.match, lines), lines[0] if lines else "it printed nothing")
 
     def _read(self) -> None:
         assert self._process.stdout is not None
