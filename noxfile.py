@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["nox[uv]>=2025.11.12", "uv>=0.13"]
+# dependencies = ["nox[uv]>=2025.11.12", "uv>=0.13", "msgspec>=0.20"]
 # ///
 """The sessions: `nox -s matrix` runs every driver, `nox -s tests` the tests. Imports nox and nothing of ours.
 
@@ -9,6 +9,7 @@ one for each kind of tool. `matrix/provision/environment.py` makes them.
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import tomllib
@@ -55,6 +56,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 results = tempfile.TemporaryDirectory(prefix="nox-matrix-")
 summaries: list[str] = []
 failures: list[str] = []
+listed: list[str] = []
 
 
 def environments(session: nox.Session, *names: str) -> list[str]:
@@ -83,6 +85,10 @@ def drivers(session: nox.Session) -> list[str]:
 @nox.parametrize("driver", [nox.param(name, id=name, tags=[name]) for name in DRIVERS])
 def matrix(session: nox.Session, driver: str) -> None:
     """Run one driver's cells, alone and under each ORM, on real servers, and compare them with the claims."""
+    if "--list" in session.posargs:  # one listing of all drivers that were asked for, which takes no environment
+        listed.append(driver)
+        session.notify("listing", posargs=session.posargs)
+        return
     pythons = environments(session, "harness", driver)
     if not pythons:
         failures.append(driver)
@@ -90,7 +96,7 @@ def matrix(session: nox.Session, driver: str) -> None:
         session.error(f"{driver} cannot be run here; the line above says why")
     harness, python = pythons
     command = [harness, "-m", "matrix", "run", "--driver", driver, "--python", python]
-    if {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}:
+    if {argument.partition("=")[0] for argument in session.posargs} & {"--show", "--help", "-h"}:
         session.run(*command, *session.posargs, log=False)
         return
     summary = Path(results.name) / f"{driver}.json"
@@ -172,6 +178,22 @@ def table(session: nox.Session) -> None:
             raise
     if failures:
         sys.exit(2)
+
+
+@nox.session(default=False)
+def listing(session: nox.Session) -> None:
+    """Print the ids of cells; comes by itself after `matrix -- --list`."""
+    drivers = [f"--driver={driver}" for driver in listed or DRIVERS]
+    try:
+        session.run(sys.executable, "-m", "matrix.catalogue", *drivers, *session.posargs, log=False)
+    except nox.command.CommandFailed as error:
+        sys.exit(error.return_code or 2)
+
+
+@nox.session(default=False)
+def completion(session: nox.Session) -> None:
+    """Print a shell function `matrix` with completions; after `--`, `bash`, `zsh` or `fish`."""
+    run(session, "harness", "-m", "matrix", "completion", *session.posargs, log=False)
 
 
 @nox.session
@@ -263,6 +285,19 @@ def reproductions(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Test the report to look at in a Chromium, this machine's or $CHROMIUM; after `--`, pytest's own arguments."""
     run(session, "browser", "-m", "pytest", "tests/browser", *session.posargs)
+
+
+@nox.session(default=False)
+def site(session: nox.Session) -> None:
+    """Build the site in the folder `site`, strictly, and check its links; after `--`, pytest's own arguments."""
+    (python,) = environments(session, "site") or sys.exit(2)
+    source, built = ROOT / ".nox" / "site", ROOT / "site"
+    session.run(python, "-m", "matrix", "site", "--output", str(source))
+    shutil.rmtree(built, ignore_errors=True)
+    session.run(
+        python, "-m", "sphinx", "--fail-on-warning", "--nitpicky", "--quiet", "-b", "html", str(source), str(built)
+    )
+    session.run(python, "-m", "pytest", "-q", "tests/site", *session.posargs)
 
 
 @nox.session(default=False)

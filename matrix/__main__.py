@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
+from matrix.arguments import Parser
 from matrix.errors import MatrixError
 from matrix.process.ending import InterruptedBySignal, interruptible
+
+if TYPE_CHECKING:
+    import argparse
 
 #: The modules with `add_commands`, and the commands of each: only that of the command that is called is imported.
 COMMANDS = {
     "matrix.run.command": ("run", "table", "show", "compare", "summary"),
     "matrix.run.launcher_command": ("launchers",),
     "matrix.report.command": ("report",),
-    "matrix.pages.commands": ("pages", "advise"),
+    "matrix.pages.commands": ("pages", "site", "advise"),
     "matrix.pages.explain_command": ("explain",),
+    "matrix.completion": ("completion",),
 }
 
 
@@ -53,21 +57,18 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; --help shows what is possible", file=sys.stderr)
-        raise SystemExit(2)
+def whole_parser() -> argparse.ArgumentParser:
+    """Return the parser with every command."""
+    return _parser([])
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="matrix",
         description="What happens when a forked process meets a database connection.",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     wanted = [module for module, names in COMMANDS.items() if arguments and arguments[0] in names]
     for module in wanted or COMMANDS:
         importlib.import_module(module).add_commands(commands)

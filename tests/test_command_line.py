@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +23,7 @@ from matrix.records.observation import Observation
 from matrix.records.reading import ROOT
 
 CELL = "bare/closed_in_child/psycopg/postgresql/tcp"
+OTHER = "django/shared_at_once/psycopg/postgresql/tls"
 #: Every cell of its example, in any stack.
 CLOSED = [cell for cell in cells() if cell.example == "closed_in_child"]
 
@@ -232,3 +235,97 @@ def test_nothing_is_left_of_a_run_that_is_ended(number: signal.Signals, fresh: b
 
 def _folders(token: str) -> list[Path]:
     return [path for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob(f"fc-{token}*")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["runn"], ["there is no 'runn'; did you mean run?"]),
+        (["run", "--onyl", "x"], ["did you mean --only?"]),
+        (["run", "--server", "postgresq"], ["did you mean postgresql?"]),
+        (["run", "--python", "psycopgg=/bin/true"], ["did you mean psycopg?"]),
+        (["show", "--format", "jsn", CELL], ["there is no 'jsn'; did you mean json?"]),
+        (["show", "bare/closed_in_chld/psycopg/postgresql/tcp"], ["did you mean closed_in_child?"]),
+        (["advise", "--driver", "psycop"], ["did you mean psycopg?"]),
+        (["advise", "--driver", "psycopg", "--orm", "djang"], ["did you mean django?"]),
+        (["advise", "--driver", "psycopg", "--launcher", "guincorn"], ["did you mean gunicorn?"]),
+        (["launchers", "--launcher", "celer"], ["did you mean celery?"]),
+        (["completion", "bsh"], ["did you mean bash?"]),
+    ],
+)
+def test_what_is_mistyped_names_what_is_nearest(arguments: list[str], words: list[str]) -> None:
+    one_line(matrix(*arguments), *words)
+
+
+@pytest.mark.parametrize("columns", [60, 110])
+@pytest.mark.parametrize(
+    "arguments", [["table"], ["show", CELL], ["show", "django/shared_at_once/psycopg/postgresql/tls"]]
+)
+def test_what_is_printed_fits_the_terminal_and_breaks_no_word(arguments: list[str], columns: int) -> None:
+    narrow = matrix(*arguments, COLUMNS=str(columns))
+    wide = matrix(*arguments, COLUMNS="1000")
+    assert narrow.returncode == 0, narrow.stderr
+    lines = narrow.stdout.splitlines()
+    assert [line for line in lines if len(line) > columns and "https://" not in line] == []
+    words = {
+        *re.findall(r"\w{4,}", wide.stdout),
+        "what",
+    }  # the heading of what is beside each other where there is room
+    assert set(re.findall(r"\w{4,}", narrow.stdout)) <= words
+
+
+def test_cells_are_listed_without_an_environment() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "matrix.catalogue", "--driver", "psycopg", "--only", "bare/*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    expected = [cell.id for cell in cells() if (cell.driver, cell.stack) == ("psycopg", "bare")]
+    assert done.stdout.splitlines() == expected
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    needed = {name for name in imported & {*importlib.metadata.packages_distributions()} if not name.startswith("_")}
+    assert needed <= {"msgspec", "typing_extensions"}
+
+
+def test_a_mistyped_name_in_a_listing_names_what_is_nearest() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "matrix.catalogue", "--driver", "psycop"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    one_line(done, "did you mean psycopg?")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_options_and_names(shell: str) -> None:
+    done = matrix("completion", shell)
+    assert done.returncode == 0, done.stderr
+    for word in ("explain", "launcher", "psycopg", "gunicorn", "postgresql"):
+        assert word in done.stdout
+    if program := shutil.which(shell):
+        assert (
+            subprocess.run([program, "-n"], input=done.stdout, text=True, capture_output=True, check=False).stderr == ""
+        )
+
+
+def test_bash_completes_a_driver(tmp_path: Path) -> None:
+    (tmp_path / "completions").write_text(matrix("completion", "bash").stdout)
+    program = (
+        f". {tmp_path}/completions; COMP_WORDS=(matrix run --driver psycopg); COMP_CWORD=3;"
+        ' COMP_LINE="matrix run --driver psycopg"; COMP_POINT=${#COMP_LINE};'
+        " $(complete -p matrix | sed 's/.*-F \\([^ ]*\\).*/\\1/') matrix psycopg --driver; echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(["bash", "-c", program], text=True, capture_output=True, check=True)
+    assert done.stdout.split() == [name for name in drivers() if name.startswith("psycopg")], done.stderr
+
+
+def test_a_report_of_the_committed_results_needs_no_arguments(tmp_path: Path) -> None:
+    done = matrix("report", "--output", str(tmp_path / "matrix.html"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "matrix.html").read_text("utf-8").count(CELL)

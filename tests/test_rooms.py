@@ -13,6 +13,7 @@ from matrix.records.reading import ROOT
 
 #: From top to bottom; each may import itself and what is below.
 ROOMS = [
+    ["completion"],
     ["__main__"],
     ["costs"],
     ["run"],
@@ -25,6 +26,7 @@ ROOMS = [
     ["wire"],
     ["records"],
     ["files"],
+    ["arguments"],
     ["errors"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

@@ -24,6 +24,7 @@ TEXT = (ROOT / ".github" / "workflows" / "matrix.yml").read_text("utf-8")
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 STEPS: list[dict[str, Any]] = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 COMMANDS: list[str] = [step["run"] for step in STEPS if "run" in step]
+ALL = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def command(part: str) -> str:
@@ -36,18 +37,26 @@ def test_it_runs_when_something_changes_and_every_week() -> None:
     assert re.fullmatch(r"\d+ \d+ \* \* \d", on["schedule"][0]["cron"])
 
 
-def test_it_may_only_read() -> None:
-    assert WORKFLOW["permissions"] == {"contents": "read"}
-    assert not any("permissions" in job for job in WORKFLOW["jobs"].values())
-    checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(WORKFLOW["jobs"])
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_a_workflow_may_only_read_but_for_the_job_that_publishes_the_site(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text("utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    more = {name: set(job["permissions"]) for name, job in workflow["jobs"].items() if "permissions" in job}
+    publishing = {name for name, job in workflow["jobs"].items() if "environment" in job}
+    assert more == {name: {"pages", "id-token"} for name in publishing}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
-def test_actions_are_pinned_to_a_commit_with_its_version_and_jobs_end() -> None:
-    uses = [line for line in TEXT.splitlines() if "uses:" in line]
-    assert len(uses) == len([step for step in STEPS if "uses" in step])
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_actions_are_pinned_to_a_commit_with_its_version_and_jobs_end(path: Path) -> None:
+    text = path.read_text("utf-8")
+    jobs = yaml.safe_load(text)["jobs"].values()
+    uses = [line for line in text.splitlines() if "uses:" in line]
+    assert len(uses) == len([step for job in jobs for step in job["steps"] if "uses" in step])
     assert [line for line in uses if not re.search(r"uses: actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)] == []
-    assert all(0 < job["timeout-minutes"] <= 30 for job in WORKFLOW["jobs"].values())
+    assert all(0 < job["timeout-minutes"] <= 30 for job in jobs)
 
 
 def test_nothing_from_outside_is_pasted_into_a_command() -> None:

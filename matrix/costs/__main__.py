@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import catalogue
+from matrix.arguments import Parser
 from matrix.costs.measure import Measured, measure
 from matrix.costs.plan import ROUNDS, places
 from matrix.errors import MatrixError
@@ -19,6 +19,7 @@ from matrix.run.command import add_python, drivers_of, positive, pythons
 from matrix.run.environment import interpreter
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 #: What the parts of a place's id are called in messages.
@@ -27,7 +28,7 @@ PARTS = ("<question>", "<stack>", "<driver>", "<server>", "<transport>")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and keep what remedies cost; return 0, or 2 if some of it could not be measured."""
-    parser = argparse.ArgumentParser(prog="matrix.costs", description=main.__doc__, allow_abbrev=False)
+    parser = Parser(prog="matrix.costs", description=main.__doc__, allow_abbrev=False)
     parser.add_argument(
         "--only", action="append", default=[], metavar="GLOB", help="only these, e.g. 'connect/*/psycopg' (repeatable)"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matrix.catalogue.reproductions import FOLDER as REPRODUCTIONS
 from matrix.files import write_text
 from matrix.pages import costs, launched, links, statements
-from matrix.pages.render import ERRORS, EXAMPLES, LAUNCHERS, REPRODUCTIONS, render
+from matrix.pages.render import ERRORS, EXAMPLES, LAUNCHERS, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def problems(facts: Facts) -> list[str]:
     found += [
         f"{page}: what it is about is gone; python -m matrix pages removes it" for page in _left_over(facts.root, pages)
     ]
-    found += links.dead(pages | _written_by_hand(facts.root, pages), facts.root)
+    found += links.dead(pages | hand_written(facts.root, pages), facts.root)
     found += launched.problems(facts)
     return found + statements.problems(facts) + costs.problems(facts.costs, facts.cost_sentences, facts.names("remedy"))
 
@@ -63,8 +64,8 @@ def _left_over(root: Path, pages: dict[str, str]) -> list[str]:
     return [page for page in found if page not in pages]
 
 
-def _written_by_hand(root: Path, pages: dict[str, str]) -> dict[str, str]:
-    """Return the other pages of the repository: those at its root and in docs/."""
+def hand_written(root: Path, pages: dict[str, str]) -> dict[str, str]:
+    """Return the pages that nothing generates: those at the repository's root and in docs/, by path."""
     paths = [*sorted(root.glob("*.md")), *sorted((root / "docs").glob("*.md"))]
     names = {path.relative_to(root).as_posix(): path for path in paths}
     return {name: path.read_text(encoding="utf-8") for name, path in names.items() if name not in pages}

@@ -1,4 +1,4 @@
-"""The commands `pages` and `advise`."""
+"""The commands `pages`, `site` and `advise`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matrix.errors import MatrixError
 from matrix.pages import check, words
 from matrix.pages.facts import load
 from matrix.pages.launched import failure, files_for, find_application, find_launcher, unknown
+from matrix.pages.site import write_site
 from matrix.pages.words import prose
 from matrix.records.results import RESULTS
 
@@ -33,6 +34,11 @@ def add_commands(subparsers: Any) -> None:
         action="store_true",
         help="write nothing; exit 1 if a page is stale, a link dead, or a statement not what results show",
     )
+    _add_results(add)
+
+    add = subparsers.add_parser("site", help="write the source of the site, for Sphinx", allow_abbrev=False)
+    add.set_defaults(command=_site)
+    add.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder, which is emptied first")
     _add_results(add)
 
     add = subparsers.add_parser("advise", help="print the code that is tested for a stack", allow_abbrev=False)
@@ -68,6 +74,11 @@ def _pages(options: argparse.Namespace) -> int:
         return 1 if problems else 0
     changed = check.write(facts)
     print("\n".join(changed) or "every page is as it should be")
+    return 0
+
+
+def _site(options: argparse.Namespace) -> int:
+    print(f"{write_site(load(options.results), options.output)} pages")
     return 0
 
 

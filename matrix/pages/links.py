@@ -31,7 +31,7 @@ def relative(page: str, target: str) -> str:
 
 def dead(pages: Mapping[str, str], root: Path) -> list[str]:
     """Return what is wrong with the pages' links, a line each; `pages` are texts by path from the root."""
-    anchors = {page: set(_anchors(text)) for page, text in pages.items()}
+    known = {page: set(anchors(text)) for page, text in pages.items()}
     found = []
     for page, text in pages.items():
         for link in dict.fromkeys(_links(text)):
@@ -42,17 +42,17 @@ def dead(pages: Mapping[str, str], root: Path) -> list[str]:
             target = page if not parts.path else target
             if target not in pages and not (root / target).exists():
                 found.append(f"{page}: dead link {link}: there is no {target}")
-            elif parts.fragment and not _is_there(parts.fragment, target, anchors, root):
+            elif parts.fragment and not _is_there(parts.fragment, target, known, root):
                 found.append(f"{page}: dead link {link}: nothing in {target} is called #{parts.fragment}")
     return found
 
 
-def _is_there(fragment: str, target: str, anchors: Mapping[str, set[str]], root: Path) -> bool:
-    if target in anchors:
-        return fragment in anchors[target]
+def _is_there(fragment: str, target: str, known: Mapping[str, set[str]], root: Path) -> bool:
+    if target in known:
+        return fragment in known[target]
     path = root / target
     if target.endswith(".md"):
-        return fragment in _anchors(path.read_text(encoding="utf-8"))
+        return fragment in anchors(path.read_text(encoding="utf-8"))
     lines = re.fullmatch(r"L(\d+)", fragment)
     return lines is not None and path.is_file() and int(lines[1]) <= len(path.read_text(encoding="utf-8").splitlines())
 
@@ -67,7 +67,13 @@ def _links(text: str) -> Iterator[str]:
             yield from map(html.unescape, _HREF.findall(token.content))
 
 
-def _anchors(text: str) -> Iterator[str]:
+def title(text: str) -> str:
+    """Return a page's title as it stands there."""
+    return next((line[2:] for line in text.splitlines() if line.startswith("# ")), "")
+
+
+def anchors(text: str) -> Iterator[str]:
+    """Yield what links to a page may name after `#`: its headings, as GitHub names them, and its anchors."""
     seen: dict[str, int] = {}
     tokens = _parse(text)
     for index, token in enumerate(tokens):

@@ -150,6 +150,16 @@ def _readme(facts: Facts) -> str:
     return _FRAGMENT.sub(fill, text)
 
 
+def site_page(facts: Facts, template: str, **more: object) -> str:
+    """Return a page that only the site has, at its root; its links are those of the site."""
+    return _page(facts, "docs/README.md", template, **more)
+
+
+def svg(template: str, **more: object) -> str:
+    """Return a picture."""
+    return _environment().get_template(template).render(**more)
+
+
 def _page(facts: Facts, page: str, template: str, **more: object) -> str:
     text = _environment().get_template(template).render(facts=facts, page=_Page(facts, page), **more)
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)

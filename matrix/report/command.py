@@ -55,7 +55,13 @@ def add_commands(commands: Any) -> None:
         allow_abbrev=False,
     )
     add.set_defaults(command=_run)
-    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="a folder of results (--output of a run)")
+    add.add_argument(
+        "results",
+        nargs="*",
+        type=Path,
+        metavar="DIR",
+        help="a folder of results (--output of a run; default: matrix/results, the committed ones)",
+    )
     add.add_argument(
         "--output", type=Path, default=REPORT, metavar="FILE", dest="report", help="the HTML file to write"
     )
@@ -65,7 +71,7 @@ def add_commands(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Write one report on what stands in some folders; the exit status is 0 whatever the outcomes are."""
-    summary = merge(options.results)
+    summary = merge(options.results or [results.RESULTS])
     summary.outputs = outputs(options)
     publish(summary)
     drivers = {seen.cell.driver for seen in summary.observations.values()}

@@ -91,11 +91,19 @@ def as_json(shown: Shown) -> str:
     return json.dumps(msgspec.to_builtins(shown), indent=1)
 
 
-def as_text(shown: Shown, *, colour: bool, width: int = WIDTH) -> str:
+def as_text(shown: Shown, *, colour: bool, width: int | None = None) -> str:
     """Return what is known of a cell for a person, at most `width` columns wide."""
+    width = width or WIDTH
     console = Console(width=width, force_terminal=colour, color_system="standard" if colour else None, highlight=False)
     with console.capture() as capture:
         console.print(_page(shown, width))
+        if shown.claim and shown.reason:
+            console.print(Text("sources", style="bold"))
+            links = filter(None, [shown.reason.link, *(source.url for source in shown.reason.sources)])
+            for link in dict.fromkeys(links):
+                console.print(
+                    Text(f"  {link}", style="dim"), soft_wrap=True
+                )  # in one piece, so that it can be followed
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
@@ -122,8 +130,6 @@ def _page(shown: Shown, width: int) -> RenderableType:
         facts.add_row("", claim.note)
     if claim and reason:
         facts.add_row("reason", f"{reason.sentence} ({claim.reason})")
-        for link in filter(None, [reason.link, *(source.url for source in reason.sources)]):
-            facts.add_row("", Text(link, style="dim"))
     word = "remedy" if example.kind == "hazard" else "remedy for"
     for file in example.counterparts.values():
         facts.add_row(word, file)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +18,8 @@ from matrix.records.summary import is_race
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rich.console import RenderableType
 
     from matrix.records.claim import Claim
     from matrix.records.observation import Observation
@@ -150,12 +154,12 @@ def terminal(
 ) -> str:
     """Return the table and its legend as lines of text, in colour if wished; `width` in columns, if limited.
 
-    Stacks in which every driver did the same share a row.
+    Stacks in which every driver did the same share a row. If the table is wider than `width`, each example is a list.
     """
     grid = Grid(observations.values())
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("example", "stack", *grid.drivers):
-        table.add_column(name, no_wrap=width is None, overflow="fold")
+        table.add_column(name, no_wrap=True)
     for example in grid.examples:
         rows: dict[tuple[str, ...], tuple[list[Text], list[str]]] = {}
         for stack in grid.stacks(example):
@@ -166,12 +170,43 @@ def terminal(
             words = [example if number == 0 else "", "all" if everywhere else ", ".join(alike)]
             table.add_row(*words, *texts)
     console = Console(width=width or 1000, force_terminal=colour, color_system="standard" if colour else None)
-    with console.capture() as capture:
-        console.print(table)
+    wide = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
     outcomes = {seen.outcome for seen in observations.values()}
-    legend = [f"{SIGNS[name]} {name:<15} {meaning}" for name, meaning in OUTCOMES.items() if name in outcomes]
+    legend = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    legend.add_column(no_wrap=True)
+    for name, meaning in OUTCOMES.items():
+        if name in outcomes:
+            legend.add_row(f"{SIGNS[name]} {name}", meaning)
     race = "* a race: other outcomes are possible too; (tls: ...) a transport that differs from the others"
-    return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), "", *legend, race])
+    with console.capture() as capture:
+        console.print(_listed(grid, claims) if width and wide > width else table)
+        console.print()
+        console.print(legend)
+        console.print(Text(race))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _listed(grid: Grid, claims: Mapping[str, Claim]) -> Group:
+    """Return for each example what was observed, and with which drivers in which stacks, as text that wraps."""
+    lines: list[RenderableType] = []
+    for example in grid.examples:
+        lines.append(Text(example, style="bold"))
+        alike: dict[str, tuple[Text, dict[str, list[str]]]] = {}
+        for stack in grid.stacks(example):
+            for driver in grid.drivers:
+                if cells := grid.at(example, stack, driver):
+                    text = phrase(cells, claims)
+                    alike.setdefault(text.plain, (text, {}))[1].setdefault(driver, []).append(stack)
+        for text, where in alike.values():
+            by_stacks: dict[tuple[str, ...], list[str]] = {}
+            for driver, stacks in where.items():
+                by_stacks.setdefault(tuple(stacks), []).append(driver)
+            places = (
+                ", ".join(names) + ("" if len(stacks) == len(grid.stacks(example)) else f" ({', '.join(stacks)})")
+                for stacks, names in by_stacks.items()
+            )
+            lines.append(Padding(text + Text(f": {'; '.join(places)}"), (0, 0, 0, 2)))
+    return Group(*lines)
 
 
 def markdown_grid(

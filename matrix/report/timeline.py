@@ -13,8 +13,12 @@ from rich.text import Text
 if TYPE_CHECKING:
     from matrix.records.lanes import Drawing, Row
 
-#: Columns narrower than this are not drawn beside each other: who did something stands in front of it then.
+#: Columns narrower than this, or than a word, are not drawn beside each other: who did it stands in front then.
 NARROWEST = 18
+#: Words longer than this are broken, if they have to be.
+WIDEST = 40
+#: Characters by which the second line of a label is indented.
+INDENT = 2
 #: Characters between columns: padding, and the divider that the box has.
 GAP = 2
 #: Explains what `Row.label` looks like.
@@ -28,7 +32,8 @@ def table(found: Drawing, *, times: bool, width: int) -> Table:
     times = times and found.timed
     width -= 9 * times
     lane_width = (width - GAP * (len(lanes) - 1)) // len(lanes)
-    beside = lane_width >= NARROWEST
+    words = [len(word) + INDENT for row in found.rows for word in row.label.split()]
+    beside = lane_width >= max([NARROWEST, *(length for length in words if length <= WIDEST)])
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     if times:
         grid.add_column("ms", justify="right", no_wrap=True, style="dim", width=7)
@@ -57,7 +62,9 @@ def plain(found: Drawing, *, width: int, length: int) -> str:
 
 
 def _text(row: Row, width: int) -> Text:
-    text = textwrap.fill(row.label, width, subsequent_indent="  ")
+    text = textwrap.fill(
+        row.label, width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
+    )
     if row.kind in ("begin", "end", "step"):
         return Text(text, style="bold red" if row.wrong else "" if row.kind == "begin" else "bold")
     return Text(text, style=_STYLES[row.kind] + (" italic" if row.kind == "sent" and not row.lane else ""))

@@ -5,7 +5,6 @@ Every figure is a ratio of two times from one call, for machines are noisy and d
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import catalogue
+from matrix.arguments import Parser
 from matrix.errors import MatrixError
 from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.process.watchdog import Watchdog
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Print the ratios and return 0; return 2 if cells could not be run."""
-    parser = argparse.ArgumentParser(prog="matrix.run.bench", description=main.__doc__)
+    parser = Parser(prog="matrix.run.bench", description=main.__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only these cells")
     add_python(parser)
     parser.set_defaults(driver=None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix import catalogue
+from matrix.arguments import nearest
 from matrix.catalogue.claims import claims
 from matrix.errors import MatrixError
 from matrix.records import results
@@ -22,11 +23,11 @@ from matrix.run.runner import run
 from matrix.servers import names as server_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from matrix.records.claim import Claim
     from matrix.records.observation import Observation
 
+#: Columns that tables and cells need.
+NARROWEST = 60
 #: Steps of a deviation that are shown.
 SHOWN = 40
 
@@ -160,13 +161,6 @@ def drivers_of(options: argparse.Namespace) -> tuple[str, ...]:
     return chosen
 
 
-def nearest(name: str, among: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: the nearest that there is, and all that there are."""
-    among = list(among)
-    near = difflib.get_close_matches(name, among, n=1)
-    return f"{f'; did you mean {near[0]}?' if near else ';'} there are {', '.join(among)}"
-
-
 def positive(text: str) -> int:
     """Return an option's whole number from 1 up to a million."""
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
@@ -288,7 +282,7 @@ def _summary(options: argparse.Namespace) -> int:
 
 
 def _table(summary: Summary) -> str:
-    return table.terminal(summary.observations, summary.claims, colour=_colour())
+    return table.terminal(summary.observations, summary.claims, colour=_colour(), width=_width())
 
 
 def _show_table(options: argparse.Namespace) -> int:
@@ -302,12 +296,24 @@ def _show(options: argparse.Namespace) -> int:
     found = show.find(options.results, options.cell)
     if options.driver and found.cell.cell.driver not in options.driver:
         return 0
-    print(show.as_json(found) if options.format == "json" else show.as_text(found, colour=_colour()))
+    print(
+        show.as_json(found)
+        if options.format == "json"
+        else show.as_text(found, colour=_colour(), width=_width(show.WIDTH))
+    )
     return 0
 
 
 def _colour() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _width(most: int | None = None) -> int | None:
+    """Return how many columns there are: those of a terminal, at least NARROWEST and at most `most`, else `most`."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return most
+    there = max(NARROWEST, shutil.get_terminal_size().columns)
+    return there if most is None else min(there, most)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from matrix.arguments import nearest
 from matrix.catalogue import drivers
 from matrix.catalogue.assemble import NONE, assemble
 from matrix.catalogue.launchers import launchers
@@ -14,7 +15,7 @@ from matrix.errors import MatrixError
 from matrix.records import launcher_results
 from matrix.records.outcomes import SIGNS
 from matrix.records.results import RESULTS
-from matrix.run.command import add_python, drivers_of, nearest, positive, pythons, seconds
+from matrix.run.command import add_python, drivers_of, positive, pythons, seconds
 from matrix.run.launcher_runner import chosen, run
 from matrix.run.options import DEADLINE, Options
 

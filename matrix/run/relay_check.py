@@ -5,12 +5,12 @@ The same cells are run with the relay and without it, and compared.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix.arguments import Parser
 from matrix.errors import MatrixError
 from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.run.command import add_python, drivers_of, positive, pythons
@@ -18,6 +18,7 @@ from matrix.run.options import Options
 from matrix.run.runner import run
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
 
     from matrix.records.observation import Observation
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what differs and return 0 if no outcome does, 1 if one does, 2 if cells could not be run."""
-    parser = argparse.ArgumentParser(prog="matrix.run.relay_check", description=main.__doc__, allow_abbrev=False)
+    parser = Parser(prog="matrix.run.relay_check", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only these cells (repeatable)")
     parser.add_argument("--repeat", type=positive, metavar="N", help="run each cell N times (default: a race 5 times)")
     add_python(parser)

@@ -6,7 +6,6 @@ to exit 0. So a run notices a defect that was fixed, and a script that could not
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
 import contextlib
 import os
@@ -17,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from matrix import catalogue
+from matrix.arguments import Parser, nearest
 from matrix.catalogue.reproductions import Script, reproductions
 from matrix.errors import MatrixError
 from matrix.process.ending import InterruptedBySignal, interruptible
@@ -25,7 +25,7 @@ from matrix.records.reading import ROOT
 from matrix.records.reproductions import DEFECT, FIXED, Reproduced, write
 from matrix.records.results import RESULTS
 from matrix.run.cell import clean_environ, database_name
-from matrix.run.command import add_python, nearest, pythons
+from matrix.run.command import add_python, pythons
 from matrix.run.environment import environment, interpreter, normalised
 from matrix.run.options import default_jobs
 from matrix.servers import Server, observer, running, title
@@ -48,7 +48,7 @@ _PORTS = {"mysql": "3306", "postgresql": "5432"}
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if each defect is there and each control is without it, 1 if not, 2 if scripts could not be run."""
-    parser = argparse.ArgumentParser(prog="matrix.run.reproductions", description=main.__doc__)
+    parser = Parser(prog="matrix.run.reproductions", description=main.__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only these scripts (repeatable)")
     parser.add_argument("--update", action="store_true", help="write what was printed to matrix/results/reproductions")
     add_python(parser)

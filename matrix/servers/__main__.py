@@ -7,7 +7,6 @@ input ends. With ``--clean`` it drops what runs that are gone have left on your 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import shlex
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from matrix import servers
+from matrix.arguments import Parser
 from matrix.errors import MatrixError
 from matrix.process.ending import InterruptedBySignal, interruptible
 from matrix.provision import cache
@@ -43,7 +43,7 @@ def urls(server: Server, database: str) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status: 2 if what was asked for cannot be done."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m matrix.servers",
         description="List the servers that are known and what would be used here, or start some of them.",
     )
