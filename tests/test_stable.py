@@ -32,6 +32,10 @@ def test_a_plain_step_has_no_time_and_no_pid() -> None:
     ]
 
 
+def test_the_name_that_an_orm_makes_for_a_cursor_is_left_out() -> None:
+    assert stable('cursor "_django_curs_1402_sync_1" does not exist') == 'cursor "NAME" does not exist'
+
+
 def test_only_the_text_of_an_error_is_changed() -> None:
     text = "/srv/port 5432"
     steps = [Step(who="parent", action="read", result="raised", error="x.Error", text=text)]

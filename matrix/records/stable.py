@@ -52,11 +52,12 @@ def sessions(steps: Iterable[Step]) -> list[int | str]:
 
 
 def stable(text: str) -> str:
-    """Return a text without what differs from run to run: ports, pids, addresses, folders, tasks, databases."""
+    """Return a text without what differs from run to run: ports, pids, addresses, folders, generated names."""
     text = re.sub(r"\bport:? \d+", "port N", text)
     text = re.sub(r"(?<=127\.0\.0\.1:)\d+", "N", text)
     text = re.sub(r"\b(pid|process|PID|session|thread)(:?) \d+", r"\1\2 N", text)
     text = re.sub(r"0x[0-9a-f]{6,}", "0x...", text)
+    text = re.sub(r'(?<=cursor ")[^"]+(?=")', "NAME", text)
     text = re.sub(r"(?:/[\w.+-]+)+/(?=[\w.+-]+)", ".../", text)
     text = re.sub(r"\bTask-\d+\b", "Task-N", text)
     text = re.sub(r"(?<=\.py:)\d+", "N", text)
