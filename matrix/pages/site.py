@@ -18,6 +18,7 @@ from matrix.files import write_text
 from matrix.pages import badge, data, links
 from matrix.pages.check import hand_written
 from matrix.pages.render import EXAMPLES, LAUNCHERS, PAGES, README, render, site_page
+from matrix.pages.words import slug
 from matrix.report.command import merge
 from matrix.report.page import write_report
 
@@ -143,7 +144,7 @@ def _parts(page: str, text: str) -> dict[str, str]:
     found, names = {}, []
     for section in sections:
         heading, _, body = section.partition("\n")
-        name = (match[1] if (match := _ANCHOR.match(heading)) else heading).strip()
+        name = match[1] if (match := _ANCHOR.match(heading)) else slug(heading)
         words = _ANCHOR.sub("", heading).strip()
         long = f"{title}: {words}" if page not in _SPLIT else words
         body = re.sub(r"^###", "##", body, flags=re.MULTILINE)
