@@ -931,9 +931,77 @@ def test_packages_without_network_are_one_line(tmp_path: Path, monkeypatch: pyte
 def test_unsigned_packages_are_refused_even_if_the_machine_accepts_them(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive, etc, package = (open_folder / name for name in ("archive", "etc", "package"))
+    archive, etc = write_archive(open_folder), open_folder / "etc"
     (etc / "apt.conf.d").mkdir(parents=True)
     (etc / "apt.conf").write_text('Acquire::AllowInsecureRepositories "1";\nAPT::Get::AllowUnauthenticated "1";\n')
+    monkeypatch.setattr(apt, "distribution_sources", lambda **_: [(".list", f"deb file:{archive} ./\n")])
+    monkeypatch.setattr(apt._Apt, "_configure", functools.partialmethod(apt._Apt._configure, etc))
+    (open_folder / "into").mkdir()
+    with watchdog.Watchdog() as watching, pytest.raises(MissingError, match=r"cannot be reached: .*(signed|Release)"):
+        apt.unpack("forged", "forged", "usr/bin/forged", open_folder / "into", quiet, watching)
+    assert not list((open_folder / "into").iterdir())
+
+
+@pytest.mark.skipif(not shutil.which("apt-config"), reason="there is no apt here")
+@pytest.mark.parametrize(("suite", "checked"), [(None, True), ("sid", False)])
+def test_an_index_that_has_expired_is_refused_unless_it_is_of_another_release(
+    suite: str | None, *, checked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apt._Apt, "_run", lambda *_, **__: "")
+    monkeypatch.setattr(apt, "distribution_sources", lambda **_: [(".list", "deb http://127.0.0.1:9 x main\n")])
+    with watchdog.Watchdog() as watching, apt._Apt(watching, quiet, suite) as private_apt:
+        environ = {**os.environ, "APT_CONFIG": str(private_apt._folder / "apt.conf")}
+        done = subprocess.run(["apt-config", "dump"], env=environ, capture_output=True, text=True, check=True)
+    assert ('Acquire::Check-Valid-Until "0";' not in done.stdout) == checked
+    assert 'APT::Get::AllowUnauthenticated "0";' in done.stdout
+
+
+def test_a_rolling_release_has_no_pockets(tmp_path: Path) -> None:
+    name = apt.os_release().get("VERSION_CODENAME")
+    if not name:
+        pytest.skip("this system's release has no name")
+    (tmp_path / "sources.list").write_text(
+        f"deb http://one {name} main\ndeb http://one {name}-updates main\ndeb http://two {name}-security main\n"
+    )
+    (found,) = apt.distribution_sources(tmp_path, "sid")
+    assert found == (".list", "deb http://one sid main\n")
+    (tmp_path / "sources.list").unlink()
+    (tmp_path / "sources.list.d").mkdir()
+    stanza = "Types: deb\nURIs: http://one\nSuites: {}\nComponents: main\n"
+    (tmp_path / "sources.list.d/a.sources").write_text(
+        f"{stanza.format(f'{name} {name}-updates')}\n{stanza.format(f'{name}-security')}"
+    )
+    ((_, text),) = apt.distribution_sources(tmp_path, "sid")
+    assert [line.split()[1:] for line in text.splitlines() if line.startswith("Suites")] == [["sid"]]
+
+
+def test_a_server_that_has_too_little_memory_is_unavailable_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "mysql" not in EVERY:
+        pytest.skip("MySQL is not here")
+    monkeypatch.setattr(process, "free_memory", lambda: 100)
+    with servers.running(["mysql"], report=quiet) as found:
+        (server,) = found.values()
+    assert isinstance(server, Unavailable)
+    assert "100 MB of memory are free, and MySQL needs" in server.reason
+    assert "\n" not in server.reason
+
+
+def test_free_memory_is_the_machines_or_what_its_control_group_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "CONTROL_GROUP", tmp_path)
+    whole = process.free_memory()
+    assert whole
+    (tmp_path / "memory.current").write_text(str(1 << 20))
+    (tmp_path / "memory.max").write_text("max\n")
+    assert process.free_memory() == pytest.approx(whole, rel=0.5)
+    (tmp_path / "memory.max").write_text(str(8 << 20))
+    assert process.free_memory() == 7
+
+
+def write_archive(folder: Path) -> Path:
+    """Make an archive of packages with one in it, `forged`, and return its folder."""
+    archive, package = folder / "archive", folder / "package"
     control = (
         f"Package: forged\nVersion: 1\nArchitecture: {architecture()}\nMaintainer: x <x@example.org>\nDescription: x\n"
     )
@@ -950,12 +1018,7 @@ def test_unsigned_packages_are_refused_even_if_the_machine_accepts_them(
     (archive / "Packages").write_text(
         f"{control}Filename: ./forged.deb\nSize: {deb.stat().st_size}\nSHA256: {digest}\n"
     )
-    monkeypatch.setattr(apt, "distribution_sources", lambda **_: [(".list", f"deb file:{archive} ./\n")])
-    monkeypatch.setattr(apt._Apt, "_configure", functools.partialmethod(apt._Apt._configure, etc))
-    (open_folder / "into").mkdir()
-    with watchdog.Watchdog() as watching, pytest.raises(MissingError, match=r"cannot be reached: .*(signed|Release)"):
-        apt.unpack("forged", "forged", "usr/bin/forged", open_folder / "into", quiet, watching)
-    assert not list((open_folder / "into").iterdir())
+    return archive
 
 
 def architecture() -> str:

@@ -22,6 +22,7 @@ from matrix.records.observation import Observation
 from matrix.records.outcomes import OUTCOMES, SIGNS
 from matrix.report import timeline
 from matrix.report.table import COLOURS
+from matrix.servers import names as server_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,9 +55,9 @@ class Shown(msgspec.Struct, frozen=True):
 
 def find(folder: Path, key: str) -> Shown:
     """Return everything that is known of one cell; raise MatrixError if nothing was observed of it."""
-    cells = {cell.id: cell for cell in catalogue.cells()}
+    cells = {cell.id: cell for cell in catalogue.cells(servers=server_names())}
     if key not in cells:
-        matching = catalogue.select([key], catalogue.cells())
+        matching = catalogue.select([key], cells.values() if key.count("/") == 4 else catalogue.cells())
         if len(matching) > 1:
             names = ", ".join(cell.id for cell in matching[:4])
             raise MatrixError(f"{key!r} names {len(matching)} cells, and one can be shown: {names}, ...")
