@@ -95,14 +95,14 @@ def _quick(cells: Iterable[LauncherCell], options: Options) -> list[LauncherCell
     turn does not depend on which others are chosen.
     """
     names = list(launchers(options.root))
+    known = sorted({cell.driver for cell in launcher_cells(options.root)})
     claims = {name: launcher_claims(name, options.root, reviewed=False) for name in names}
     groups: dict[tuple[str, str], dict[str, list[LauncherCell]]] = {}
     for cell in cells:
         groups.setdefault((cell.launcher, cell.application), {}).setdefault(cell.driver, []).append(cell)
     found = []
     for (launcher, _), drivers in groups.items():
-        turn = names.index(launcher) % len(catalogue.drivers(options.root))
-        known = [*catalogue.drivers(options.root)]
+        turn = names.index(launcher) % len(known)
         mine = drivers[next(name for name in known[turn:] + known[:turn] if name in drivers)]
         good = [cell for cell in mine if (claim := claims[cell.launcher].get(cell)) and claim.outcomes == ("works",)]
         found += [cell for cell in mine if cell.remedy == NONE][:1] + good[-1:]
