@@ -140,7 +140,7 @@ def test_every_driver_has_its_places_on_the_default_servers() -> None:
     for driver in catalogue.drivers().values():
         for stack in driver.facts.stacks:
             own = {place.server for place in found if (place.driver, place.stack) == (driver.name, stack)}
-            assert own in (set(), set(driver.facts.servers))
+            assert own in (set(), set(driver.servers))
 
 
 def test_a_server_is_measured_with_the_drivers_of_its_product() -> None:
@@ -261,7 +261,7 @@ def test_a_malformed_file_is_refused_with_its_name(change, words: str, tmp_path:
 
 def test_the_committed_costs_are_of_places_that_exist() -> None:
     every = {place.id for place in plan.places()} | {
-        place.id for name in catalogue.drivers() for place in plan.places(catalogue.drivers()[name].facts.servers)
+        place.id for name in catalogue.drivers() for place in plan.places(catalogue.drivers()[name].servers)
     }
     assert {each.place for each in costs.read(results.RESULTS).costs} <= every
 
