@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from matrix.catalogue import cells, drivers
+from matrix.catalogue import STACKS, cells, drivers
 from matrix.records import results
 from matrix.records.observation import Observation
 from matrix.records.reading import ROOT
@@ -53,7 +53,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the repository that a test may spoil."""
-    for name in ("matrix", "drivers", "django_examples", "sqlalchemy_examples", "example_support"):
+    for name in ("matrix", "example_support", *STACKS.values()):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
     return tmp_path
 
