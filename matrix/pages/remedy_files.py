@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from matrix.catalogue import STACKS
 from matrix.catalogue.pattern import driver_code, pasted, pattern
@@ -155,21 +156,28 @@ def _best(
         for remedy in facts.remedies(hazard):
             counts[remedy] = counts.get(remedy, 0) + 1
     names = [name for name in counts if not (launcher and name in launcher.not_here)]
-    tested = [fix for name in names if (fix := _tested(facts, name, stack, drivers, launcher))]
+    tested = [found for name in names if (found := _tested(facts, name, stack, drivers))]
     prefer = list(launcher.prefer) if launcher else []
     launchers = facts.prose.launchers
 
-    def rank(fix: Fix) -> tuple[bool, bool, int, int]:
+    def rank(found: tuple[Fix, choice.Proof]) -> tuple[bool, bool, int, int]:
+        fix, _ = found
         few = not launcher and 2 * sum(fix.remedy not in one.not_here for one in launchers) <= len(launchers)
         lines = sum(text.count("\n") for text in fix.files.values())
         place = prefer.index(fix.remedy) if fix.remedy in prefer else len(prefer)
         return fix.quality != "works", few, lines if short else -counts[fix.remedy], place
 
-    return min(tested, key=rank, default=None)
+    if not tested:
+        return None
+    best, proof = min(tested, key=rank)
+    return replace(best, cost=tuple(choice.cost(facts, proof)[:3]))
 
 
-def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None, launcher: Launcher | None) -> Fix | None:
-    """Return a remedy if it is tested with each of some drivers; without drivers, with all, and the same for all."""
+def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None) -> tuple[Fix, choice.Proof] | None:
+    """Return a remedy, without its cost, and the proof if it is tested with each of some drivers.
+
+    Without drivers it has to be tested with all, and to be the same for all.
+    """
     example = facts.examples.get((stack, remedy))
     if example is None:
         return None
@@ -182,7 +190,7 @@ def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None, la
     code = pasted(path, which[0], facts.root) if drivers and len(drivers) == 1 else pattern(path, facts.root)
     if code.from_driver and not drivers:
         return None
-    return Fix(
+    fix = Fix(
         remedy=remedy,
         title=example.title,
         stack=stack,
@@ -192,7 +200,8 @@ def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None, la
         files={"": code.code},
         yours=code.yours,
         by_driver={name: driver_code(name, code.from_driver, facts.root) for name in which if code.from_driver},
-        cost=tuple(choice.cost(facts, worst)[:3]),
+        cost=(),
         source=str(example.path),
         cells={seen.id: seen.outcome for seen in worst.cells[:CELLS]},
     )
+    return fix, worst
