@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.catalogue import STACK_TITLES
 from matrix.records.facts import TRANSPORTS
-from matrix.records.outcomes import GOOD
+from matrix.records.outcomes import GOOD, counted
 from matrix.records.summary import is_race
 from matrix.report.table import Grid, markdown_grid, markdown_table, marked, results
 
@@ -89,7 +89,8 @@ def by_transport(facts: Facts, link: Link, name: str, *, anchors: bool = False) 
 
 def _word(facts: Facts, key: str) -> str:
     if seen := facts.observed.get(key):
-        return marked(seen.outcome, race=is_race(seen, facts.claimed.get(key)))
+        sign = marked(seen.outcome, race=is_race(seen, facts.claimed.get(key)))
+        return f"{sign} ({counted(seen.seen)})" if seen.count > 1 else sign
     return marked("not applicable") if key in facts.skipped else "not run yet"
 
 

@@ -92,6 +92,11 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self.cell.id
 
     @property
+    def count(self) -> int:
+        """The number of its runs."""
+        return sum(self.seen.values())
+
+    @property
     def applies(self) -> bool:
         """Whether the cell could be run."""
         return self.outcome != "not applicable"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from matrix.records.observation import Observation
 
@@ -65,6 +67,34 @@ _RANK: dict[Outcome, int] = {name: rank for rank, name in enumerate(OUTCOMES)}
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the worst of some outcomes."""
     return min(outcomes, key=_RANK.__getitem__)
+
+
+def counted(seen: Mapping[Outcome, int]) -> str:
+    """Return how often each outcome was seen, in words: `20 of 20`; of several, each with its share and its interval.
+
+    `hang 3 of 20 (15 %, 5 to 36 %), works 17 of 20 (85 %, 64 to 95 %)`: the interval holds the true share with 95 %
+    confidence.
+    """
+    runs = sum(seen.values())
+    if len(seen) == 1:
+        return f"{runs} of {runs}"
+    parts = []
+    for outcome in OUTCOMES:
+        if outcome in seen:
+            low, high = wilson(seen[outcome], runs)
+            share = f"{seen[outcome] / runs:.0%}, {low:.0%} to {high:.0%}".replace("%", " %").replace(" % to", " to")
+            parts.append(f"{outcome} {seen[outcome]} of {runs} ({share})")
+    return ", ".join(parts)
+
+
+def wilson(count: int, runs: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share, after Wilson: of `count` in `runs` independent runs."""
+    z = NormalDist().inv_cdf(0.975)
+    share = count / runs
+    middle = share + z * z / (2 * runs)
+    width = z * sqrt(share * (1 - share) / runs + z * z / (4 * runs * runs))
+    scale = 1 + z * z / runs
+    return max(0.0, (middle - width) / scale), min(1.0, (middle + width) / scale)
 
 
 def by_outcome(cells: Iterable[Observation]) -> dict[Outcome, list[Observation]]:

@@ -21,7 +21,7 @@ from matrix.records import costs
 from matrix.records.evidence import Evidence
 from matrix.records.facts import TRANSPORTS, Transport
 from matrix.records.observation import Coordinates, Observation, ServerView, View
-from matrix.records.outcomes import Outcome, worst
+from matrix.records.outcomes import OUTCOMES, Outcome, worst
 from matrix.records.reading import ROOT, read_json, shown
 from matrix.records.steps import READING, Step, check
 
@@ -144,23 +144,27 @@ def write(
     *,
     current: Collection[str] | None = None,
     keep_evidence: Collection[str] | None = None,
+    add_counts: bool = False,
 ) -> set[str]:
     """Add a driver's observations, and the evidence of some by cell id, to a folder; return the ids of what changed.
 
     What is there of other cells stays, even if another process writes at the same time, unless they are not among
     `current`, the ids of the cells that exist. An observation that says nothing new changes nothing (see
     `keep_if_same`), and evidence is written where the observation changed or there was none. Of evidence only
-    what is among `keep_evidence` is kept, None keeps all. Raises MatrixError if a file cannot be read or written.
+    what is among `keep_evidence` is kept, None keeps all. With `add_counts` the runs are added to those that were
+    counted before; see `add_runs`. Raises MatrixError if a file cannot be read or written.
     """
     path = folder / f"{driver}.json"
     with locked(folder):
         remove_leftovers(path)
         file = _read(path, _File)
         old = _observations(path, file) if file else {}
-        new = {each.id: keep_if_same(old.get(each.id), each) for each in observations}
+        combine = add_runs if add_counts else keep_if_same
+        new = {each.id: combine(old.get(each.id), each) for each in observations}
         changed = {key for key, each in new.items() if each is not old.get(key)}
+        told = {key for key in changed if keep_if_same(old.get(key), new[key]) is new[key]}
         whole = {key: each for key, each in (old | new).items() if current is None or key in {*current, *new}}
-        files = _evidence_files(folder, evidence or {}, changed | (old.keys() - whole.keys()), whole, keep_evidence)
+        files = _evidence_files(folder, evidence or {}, told | (old.keys() - whole.keys()), whole, keep_evidence)
         # Evidence first: if the rest fails, the next run finds the observations changed, and writes both.
         for place, text in files.items():
             remove_leftovers(place)
@@ -192,6 +196,18 @@ def keep_if_same(old: Observation | None, new: Observation) -> Observation:
     from that, and how often each outcome was seen.
     """
     return old if old is not None and _facts(old) == _facts(new) else new
+
+
+def add_runs(old: Observation | None, new: Observation) -> Observation:
+    """Return an observation with the runs of an earlier one added to its own, if the same versions took part.
+
+    The run that is shown is the earlier one, unless the worst outcome is new. Other versions count from the start.
+    """
+    if old is None or not old.applies or not new.applies or old.versions != new.versions:
+        return new if new.applies or old is None else old
+    seen = {name: old.seen.get(name, 0) + new.seen.get(name, 0) for name in OUTCOMES if name in old.seen | new.seen}
+    shown = old if old.outcome == worst(seen) else new
+    return replace(shown, seen=seen)
 
 
 def shorten(steps: Sequence[Step], limit: int = 80) -> tuple[list[Step], int, int]:

@@ -19,7 +19,7 @@ from matrix.records.claim import Claim, Reason
 from matrix.records.evidence import Evidence
 from matrix.records.lanes import drawing
 from matrix.records.observation import Observation
-from matrix.records.outcomes import OUTCOMES, SIGNS
+from matrix.records.outcomes import OUTCOMES, SIGNS, counted
 from matrix.report import timeline
 from matrix.report.table import COLOURS
 from matrix.servers import names as server_names
@@ -122,7 +122,7 @@ def _page(shown: Shown, width: int) -> RenderableType:
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column()
     facts.add_row("outcome", Text(f"{sign} {cell.outcome}: {OUTCOMES[cell.outcome]}", style=COLOURS[sign]))
-    facts.add_row("seen", ", ".join(f"{name} {count}x" for name, count in cell.seen.items()))
+    facts.add_row("seen", counted(cell.seen))
     for view in (cell.parent, *cell.children):
         facts.add_row(view.name, _view(view))
     facts.add_row("server", _server(cell.server))

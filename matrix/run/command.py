@@ -13,6 +13,7 @@ from matrix import catalogue
 from matrix.arguments import nearest
 from matrix.catalogue.claims import claims
 from matrix.errors import MatrixError
+from matrix.pages.facts import load, shown_cells
 from matrix.records import results
 from matrix.records.summary import Summary, read_summary, write_summary
 from matrix.report import command as reporting
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Columns that tables and cells need.
 NARROWEST = 60
+#: Marks a folder of results whose runs were added to others.
+MERGED = "merged.txt"
 #: Steps of a deviation that are shown.
 SHOWN = 40
 
@@ -110,6 +113,15 @@ def add_commands(commands: Any) -> None:
     add = commands.add_parser("compare", help="check that other results show what the committed ones show")
     add.set_defaults(command=_compare)
     add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of results")
+
+    add = commands.add_parser(
+        "merge", help="add the runs in other folders of results to the committed counts", allow_abbrev=False
+    )
+    add.set_defaults(command=_merge)
+    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders that `run --output DIR` wrote")
+    add.add_argument(
+        "--output", type=Path, default=results.RESULTS, metavar="DIR", help="add to these, not to matrix/results"
+    )
 
     add = commands.add_parser("summary", allow_abbrev=False)  # for the noxfile
     add.set_defaults(command=_summary)
@@ -333,6 +345,33 @@ def _compare(options: argparse.Namespace) -> int:
         print(f"DIFFERENT {key}: committed {before}, now {now}")
     print(f"{len(seen)} cells compared, {len(different)} different")
     return 1 if different else 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    """Add the runs of other folders to the counts; return 1 if a cell showed something that is not expected.
+
+    A folder whose runs were added is marked, so that none of them counts twice.
+    """
+    into: Path = options.output
+    marks = {folder: folder / MERGED for folder in options.results}
+    for folder, mark in marks.items():
+        if mark.exists():
+            raise MatrixError(f"{folder}: its runs were added before; {mark} says to what")
+    odd = 0
+    facts = load(into) if into.resolve() == results.RESULTS.resolve() else None
+    keep = shown_cells(facts) if facts else None
+    for folder, mark in marks.items():
+        found = reporting.merge([folder])
+        for key in found.deviations:
+            print(f"NOT AS EXPECTED {key}: {found.explain(key)}")
+        odd += len(found.deviations)
+        for driver in dict.fromkeys(seen.cell.driver for seen in found.observations.values()):
+            own = [seen for seen in found.observations.values() if seen.cell.driver == driver]
+            evidence = {seen.id: found.evidence[seen.id] for seen in own if seen.id in found.evidence}
+            results.write(into, driver, own, evidence, keep_evidence=keep, add_counts=True)
+        mark.write_text(f"{into.resolve()}\n", encoding="utf-8")
+        print(f"{folder}: {sum(seen.count for seen in found.observations.values() if seen.applies)} runs added")
+    return 1 if odd else 0
 
 
 def _agree(committed: Observation | None, seen: Observation | None, claim: Claim | None) -> bool:
