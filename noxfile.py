@@ -24,6 +24,7 @@ nox.options.sessions = ["tests", "matrix"]
 ROOT = Path(__file__).parent
 DRIVERS = sorted(path.parent.name for path in ROOT.glob("drivers/*/driver.toml"))
 LAUNCHERS = sorted(path.parent.name for path in ROOT.glob("launchers/*/launcher.toml"))
+CONFIGURATIONS = sorted(path.stem for path in ROOT.glob("versions/*.toml"))
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 
@@ -64,9 +65,24 @@ def environments(session: nox.Session, *names: str) -> list[str]:
 
     Returns none if one cannot be made; a line on standard error has said why.
     """
+    return [str(python) for python in configured(session, *names).values()]
+
+
+def configured(session: nox.Session, *names: str) -> dict[str, str | dict[str, str]]:
+    """Return the Pythons of environments by name; instead, of a configuration's that cannot be made, why not."""
     command = [sys.executable, "-m", "matrix.provision.environment", "--interpreter", INTERPRETER, *names]
     made = session.run(*command, silent=True, stderr=None, log=False, success_codes=[0, 2])
-    return list(json.loads(made).values()) if isinstance(made, str) and made.strip() else []
+    return dict(json.loads(made)) if isinstance(made, str) and made.strip() else {}
+
+
+def named(made: dict[str, str | dict[str, str]]) -> list[str]:
+    """Return what the harness is told of a configuration's environments: the Python of each, or why there is none."""
+    return [
+        f"--python={name.partition('@')[0]}={python}"
+        if isinstance(python, str)
+        else f"--missing={name.partition('@')[0]}={python['missing']}"
+        for name, python in made.items()
+    ]
 
 
 def run(session: nox.Session, environment: str, *arguments: str, log: bool = True) -> None:
@@ -164,6 +180,29 @@ def launchers(session: nox.Session, launcher: str) -> None:
 
 
 @nox.session(default=False)
+@nox.parametrize("configuration", [nox.param(name, id=name) for name in CONFIGURATIONS])
+def versions(session: nox.Session, configuration: str) -> None:
+    """Run other versions of drivers, ORMs and Python than the pins, from `versions/`, and say what differs there."""
+    quick = {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--help", "-h"}
+    made = configured(session, "harness", *([] if quick else [f"@{configuration}"]))
+    command = [
+        str(made.pop("harness", "") or sys.exit(2)),
+        "-m",
+        "matrix",
+        "versions",
+        "--configuration",
+        configuration,
+    ]
+    try:
+        session.run(*command, *named(made), *session.posargs, log=not quick, **ENDING)
+    except nox.command.CommandFailed as error:
+        if error.return_code != 1:
+            failures.append(configuration)
+            session.notify("table", posargs=[])
+        raise
+
+
+@nox.session(default=False)
 def table(session: nox.Session) -> None:
     """Print one table over what `matrix` ran; comes by itself at its end."""
     if not summaries and not failures:
@@ -177,6 +216,7 @@ def table(session: nox.Session) -> None:
         if not failures:
             raise
     if failures:
+        print(f"could not be run, in whole or in part: {', '.join(failures)}; the lines above say why")
         sys.exit(2)
 
 

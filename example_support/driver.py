@@ -5,10 +5,14 @@ import importlib
 import os
 import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10, in configurations of versions/
+    import tomli as tomllib  # type: ignore[no-redef]
 
 url = urlsplit(os.environ.get("DATABASE_URL") or sys.exit("DATABASE_URL is not set, e.g. postgresql://..."))
 

@@ -21,12 +21,13 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from .driver import error_code
 
 Result = dict[str, Any]
+_UTC = timezone.utc  # noqa: UP017 - versions/ has configurations for Python 3.10
 
 
 def done(session: int | None = None, text: str | None = None) -> Result:
@@ -157,7 +158,7 @@ def report(action: str, about: int | None = None, outcome: Result | None = None)
     if outcome:
         text += f": {words(outcome)}"
     name = f"{who}/{thread}" if thread else who
-    line = f"{datetime.fromtimestamp(now, UTC):%H:%M:%S.%f} {name:<8} {pid} {text}\n"
+    line = f"{datetime.fromtimestamp(now, _UTC):%H:%M:%S.%f} {name:<8} {pid} {text}\n"
     sys.stdout.flush()
     # In a single write, so that processes do not mix within a line.
     os.write(1, line.encode(errors="replace"))

@@ -116,8 +116,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_driver_that_is_not_built_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert provision.main(["nothing"]) == 2
     printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err == f"'nothing' is not a driver that is built here; these are: {', '.join(BUILT)}\n"
+    problem = f"'nothing' is not a driver that is built here; these are: {', '.join(BUILT)}"
+    assert (printed.out, printed.err) == (json.dumps({"problem": problem}) + "\n", "")
 
 
 def test_a_python_that_is_none_is_one_line(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def connect(url: SplitResult, *, autocommit: bool = True) -> Any:
 
 def session_id(connection: Any) -> int:
     """Return the server session's id as the driver learnt it when it connected; sends nothing."""
-    return connection.info.backend_pid
+    return connection.get_backend_pid()
 
 
 def descriptor(connection: Any) -> int:
@@ -43,7 +43,7 @@ def ping(connection: Any) -> None:
 
 def transaction_state(connection: Any) -> str:
     """Return what libpq believes of the transaction since it last heard from the server; sends nothing."""
-    return _STATES[connection.info.transaction_status]
+    return _STATES[connection.get_transaction_status()]
 
 
 def server_side_cursor(connection: Any) -> Any:

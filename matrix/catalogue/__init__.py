@@ -157,7 +157,7 @@ def drivers(root: Path = ROOT) -> dict[str, Driver]:
         if not name.isidentifier():
             raise MatrixError(f"drivers/{name}: examples import it, so its name has to be a Python name; put _ for -")
         for stack in facts.stacks.keys() - stacks(root).keys():
-            raise MatrixError(f"drivers/{name}/driver.toml: there is no stack {stack!r}{_hint(stack, stacks(root))}")
+            raise MatrixError(f"drivers/{name}/driver.toml: there is no stack {stack!r}{hint(stack, stacks(root))}")
         for scheme in facts.schemes:
             if other := claimed.get(scheme):
                 raise MatrixError(
@@ -181,7 +181,7 @@ def examples(root: Path = ROOT) -> dict[tuple[str, str], Example]:
             example = _example(name, path, root)
             for need in example.needs:
                 if need not in known:
-                    raise MatrixError(f"{example.path}: no driver has {need!r} in {name}{_hint(need, known)}")
+                    raise MatrixError(f"{example.path}: no driver has {need!r} in {name}{hint(need, known)}")
             found[name, path.stem] = example
     return found
 
@@ -286,11 +286,11 @@ def _nearest(pattern: Sequence[str], among: Sequence[Named], parts: Sequence[str
     for index, part in enumerate(pattern):
         values = list(dict.fromkeys(cell.id.split("/")[index] for cell in among))
         if not any(fnmatchcase(value, part) for value in values):
-            return f"No {parts[index].strip('<>')} is called {part!r}{_hint(part, values)}"
+            return f"No {parts[index].strip('<>')} is called {part!r}{hint(part, values)}"
     return "Each of its parts exists, but not together; --list shows the cells"
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def hint(name: str, known: Iterable[str]) -> str:
     """Return what follows an unknown name: the nearest that is known, and all of them."""
     known = list(known)
     meant = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name, known, n=1))

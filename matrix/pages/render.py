@@ -15,7 +15,7 @@ from matrix.catalogue.pattern import pattern
 from matrix.catalogue.reproductions import FOLDER as REPRODUCTIONS
 from matrix.catalogue.reproductions import reproductions
 from matrix.errors import MatrixError
-from matrix.pages import content, costs, errors, explain, launcher_pages, servers, tables, words
+from matrix.pages import compat, content, costs, errors, explain, launcher_pages, servers, tables, words
 from matrix.pages.facts import by_example
 from matrix.pages.launched import answers
 from matrix.pages.links import relative
@@ -107,6 +107,7 @@ def render(facts: Facts) -> dict[str, str]:
         pages[address(facts, name)] = launcher_page(facts, name)
     for one in known:
         pages[one.symptom.page] = _page(facts, one.symptom.page, "error.md.j2", one=one)
+    pages[compat.PAGE] = compat.page(facts)
     pages[README] = _readme(facts)
     return dict(sorted(pages.items()))
 
@@ -195,6 +196,7 @@ def _environment() -> jinja2.Environment:
         "by_outcome": by_outcome,
         "pattern": pattern,
         "content": content,
+        "compat": compat,
         "launched": launcher_pages,
         "every_answer": answers,
         "figures": costs,

@@ -5,14 +5,17 @@ Its ``driver.toml`` has a ``[build]`` table, and it is built here against C head
     [build]
     headers = "libmariadb"                             # what pkg-config and the distribution call the C library
     requires = ["setuptools>=77"]                      # what the build needs
-    without_compiler = "mysqlclient-static~=2.3"       # what to install instead if nothing can be built
+    without_compiler = "mysqlclient-static~=2.3"       # what to install instead if nothing can be built, if anything
+    program = "pg_config"                              # what the build calls to find the C library, if it does
+    flags = "-I{include}/internal"                     # more of the compiler's flags, if any
 
 What is downloaded is pinned with hashes: the sdist in the driver's ``requirements.txt``, what the build needs in
 ``requirements-build.txt``. The wheel is kept in the cache. If its C library was unpacked rather than installed, the
 library is put into the wheel, beside the extension module: an environment that has it depends on no other folder.
 
 Prints one JSON object, ``{"wheel": PATH, "note": ""}``, or a wheel of null and a note that says why nothing can be
-built here. Progress goes to standard error. Exit status 2, and one line, if the build fails.
+built here. Progress goes to standard error. Exit status 2, and one line, if the build fails; then the object is
+``{"problem": WHY}``.
 """
 
 from __future__ import annotations
@@ -59,6 +62,17 @@ print(json.dumps({
 }))
 """
 
+# What a build that calls `pg_config` asks it, where the library is unpacked rather than installed.
+PROGRAM = """\
+#!/bin/sh
+case "$1" in
+--version) echo "PostgreSQL {version}.0" ;;
+--libdir) echo "{library}" ;;
+--includedir*) echo "{include}" ;;
+--bindir) echo "{programs}" ;;
+esac
+"""
+
 
 class Target(msgspec.Struct, frozen=True):
     """The Python that a driver is built for, and whether extensions can be compiled for it."""
@@ -81,7 +95,8 @@ def provision(
     driver: str, python: Path, report: Callable[[str], None], *, root: Path = pins.ROOT, watchdog: Watchdog
 ) -> Provision:
     """Build a driver, or take it from the cache; raise ``MatrixError`` if the build fails."""
-    built = {name: one for name, one in pins.environments(root).items() if one.build}
+    known = pins.environments(root) | (pins.newest(root) | pins.configurations(root) if "@" in driver else {})
+    built = {name: one for name, one in known.items() if one.build}
     if driver not in built:
         raise MatrixError(f"{driver!r} is not a driver that is built here; these are: {', '.join(built)}")
     return _Builder(built[driver], python, report, watchdog).provision()
@@ -105,6 +120,8 @@ class _Builder:
         target = self._ask()
         if problem := _cannot_compile(target):
             return self._stand_in(problem)
+        if self._build.program:
+            return Provision(self._with_program(self._build.program, target))
         if flags := self._system_flags():
 
             def fill(folder: Path) -> None:
@@ -119,10 +136,55 @@ class _Builder:
         return Provision(self._wheel(target, f"unpacked {apt.release_name()}, with plugins", self._build_unpacked))
 
     def _stand_in(self, problem: str) -> Provision:
-        """Say that the prebuilt wheel is to be installed, because nothing can be built."""
+        """Say that the prebuilt wheel is to be installed, because nothing can be built; raise if there is none."""
+        if self._build.prebuilt is None:
+            raise MissingError(f"{self._distribution} cannot be built: {problem}")
         instead = self._build.prebuilt.names[0]
         note = f"{instead} (prebuilt, with a C library of its own) stands in for {self._distribution}: {problem}"
         return Provision(None, note)
+
+    def _with_program(self, program: str, target: Target) -> Path:
+        """Return the wheel of a driver whose build calls a program to find the C library.
+
+        If the system has no headers, the program is a script that names the folders of an unpacked package.
+        """
+        flags = self._build.flags.format(include=target.include)
+        found = shutil.which(program)
+        include = found and subprocess.run([found, "--includedir"], capture_output=True, text=True, check=False)
+        if include and list(Path(include.stdout.strip()).glob(f"{self._headers}-fe.h")):
+
+            def fill(folder: Path) -> None:
+                self._report(f"building {self._distribution} against the system's {self._headers}")
+                self._pip_wheel(folder, {"CFLAGS": flags})
+
+            return self._wheel(target, json.dumps([program, include.stdout, flags]), fill)
+        try:
+            apt.require_tools()
+        except MissingError as error:
+            raise MissingError(f"there are no headers of {self._headers} here, and {error}") from None
+
+        def unpack(folder: Path) -> None:
+            unpacked, library = self._unpack(folder)
+            scripts = folder / "bin"
+            scripts.mkdir()
+            header = next(unpacked.glob(f"usr/include/**/{self._headers}-fe.h"))
+            version = library.resolve().name.rpartition(".so.")[2].partition(".")[2]  # `libpq.so.5.15`: of release 15
+            text = PROGRAM.format(version=version, library=library.parent, include=header.parent, programs=scripts)
+            (scripts / program).write_text(text)
+            (scripts / program).chmod(0o755)
+            self._report(f"building {self._distribution}")
+            self._pip_wheel(
+                folder,
+                {
+                    "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+                    "CFLAGS": flags,
+                    "LDFLAGS": "-Wl,-rpath,$ORIGIN",
+                },
+            )
+            shutil.rmtree(scripts)
+            self._bundle(folder, unpacked, library)
+
+        return self._wheel(target, f"unpacked {apt.release_name()} {flags}", unpack)
 
     def _wheel(self, target: Target, against: str, fill: Callable[[Path], None]) -> Path:
         """Return the wheel of one recipe, made now if it is not in the cache or does not work any more."""
@@ -185,7 +247,8 @@ class _Builder:
                     return dict(zip(variables, (answer.stdout.strip() or "-O2" for answer in answers), strict=True))
         return {}
 
-    def _build_unpacked(self, folder: Path) -> None:
+    def _unpack(self, folder: Path) -> tuple[Path, Path]:
+        """Unpack the distribution's package of the headers; return where it is, and the C library in it."""
         unpacked = folder / "unpacked"
         unpacked.mkdir()
         library = apt.unpack(
@@ -196,6 +259,10 @@ class _Builder:
             self._report,
             self._watchdog,
         )
+        return unpacked, library
+
+    def _build_unpacked(self, folder: Path) -> None:
+        unpacked, library = self._unpack(folder)
         include = next(unpacked.glob("usr/include/*/mysql.h")).parent
         self._report(f"building {self._distribution}")
         name = self._headers.removeprefix("lib")
@@ -211,6 +278,10 @@ class _Builder:
                 link_flags: f"-l{name} -Wl,-rpath,$ORIGIN",
             },
         )
+        self._bundle(folder, unpacked, library)
+
+    def _bundle(self, folder: Path, unpacked: Path, library: Path) -> None:
+        """Put the C library, and what it needs, into the wheel; remove what was unpacked."""
         bundled = {library.name: library.resolve()}
         for place in apt.library_folders(unpacked):
             for path in place.glob("*.so.*"):
@@ -328,7 +399,7 @@ def main(arguments: list[str] | None = None) -> int:
                 watchdog=watchdog,
             )
     except MatrixError as error:
-        print(error, file=sys.stderr)
+        print(json.dumps({"problem": str(error)}))
         return 2
     print(json.dumps({"wheel": done.wheel and str(done.wheel), "note": done.note}))
     return 0

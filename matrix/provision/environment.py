@@ -4,9 +4,12 @@ An environment is made in `.nox/environments/<name>` when it is first asked for,
 with their hashes required. It is used again until its pins or its Python change, and is then rebuilt.
 `<driver>+<launcher>` is a driver's environment with a launcher in it, or that of the driver if it requires nothing.
 A launcher that has to be compiled is left out, with a note, if there is no compiler.
+`<driver>@<configuration>` is the environment of a driver in a configuration, `@<configuration>` all of those; `@newest`
+and `@beyond` have the newest versions that there are, within the ranges and of all.
 
 Prints one JSON object: the path of each environment's Python, by name. Progress, and what stands in for a driver that
-cannot be built, go to standard error. Exit status 2, and one line, where an environment cannot be made.
+cannot be built, go to standard error. Exit status 2, and one line, where an environment cannot be made. If it is one of
+a configuration, the others are made all the same, and the object says `{"missing": WHY}` of this one.
 
 Needs nothing but `packaging` and uv, as `pins.py` does; drivers are built by the harness, in its own environment.
 """
@@ -42,13 +45,16 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
 
     `interpreter` is the Python to make it from, a path or what uv takes for one, such as `3.13`.
     """
-    known = pins.environments(root)
+    known = pins.environments(root) | (pins.newest(root) | pins.configurations(root) if "@" in name else {})
     base, plus, launcher = name.partition("+")
+    made_with = _interpreter(name, root) or interpreter
     if base not in known or (plus and not (root / "launchers" / launcher / "launcher.toml").exists()):
         raise MatrixError(f"there is no environment {name!r}; there are {', '.join(known)}")
     wanted, added = known[base], pins.launchers(root).get(launcher)
     if plus and added is None:
         return environment(base, root, interpreter)  # this launcher requires nothing
+    if wanted.path.is_relative_to(root / ".nox"):  # of the newest versions
+        pins.resolve(wanted)
     wanted.check()
     if added:
         added.check()
@@ -56,22 +62,39 @@ def environment(name: str, root: Path = pins.ROOT, interpreter: str = sys.execut
     folder = root / ".nox" / "environments" / name
     python = folder / "bin" / "python"
     with _locked(folder):
-        made_from = _digest(wanted, interpreter, added)
+        made_from = _digest(wanted, made_with, added)
         note = _note(folder, made_from) if python.exists() and _imports(python, wanted) else None
         if note and wanted.build and _build(base, python, root, interpreter)[0]:
             note = None  # what was missing for the build is here now
         if note and added and added.tools and not _obstacle(added, python):
             note = None
         if note is None:
-            note = _make(folder, name, wanted, interpreter, added)
+            note = _make(folder, name, wanted, made_with, added, harness_with=interpreter)
             (folder / STAMP).write_text(json.dumps({"from": made_from, "note": note}))
     if note:
         print(note, file=sys.stderr, flush=True)
     return python
 
 
-def _make(folder: Path, name: str, wanted: Pins, interpreter: str, added: Pins | None) -> str:
-    """Rebuild an environment; return what there is to say about it, or nothing."""
+def _interpreter(name: str, root: Path) -> str | None:
+    """Return the Python of a configuration that needs a certain one, None for any other environment."""
+    version = pins.interpreter(name, root)
+    if version is None:
+        return None
+    found = pins.uv("python", "find", "--no-project", "--system", version)
+    if found.returncode == 0:
+        return found.stdout.strip()
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for python in sorted(kept.glob(f"{version}.*/bin/python"), reverse=True):
+        return str(python)
+    raise MatrixError(f"there is no Python {version} here")
+
+
+def _make(folder: Path, name: str, wanted: Pins, interpreter: str, added: Pins | None, *, harness_with: str) -> str:
+    """Rebuild an environment; return what there is to say about it, or nothing.
+
+    `harness_with` is the Python of the harness, which builds drivers, and may be another one.
+    """
     requirements = [pin.text for pin in wanted.read()]
     base = name.partition("+")[0]
     print(f"making the environment {name}", file=sys.stderr, flush=True)
@@ -81,11 +104,12 @@ def _make(folder: Path, name: str, wanted: Pins, interpreter: str, added: Pins |
     if wanted.build:
         own = wanted.names[0]
         requirements = [pin.text for pin in wanted.read() if pin.name != own]
-        wheel, note = _build(base, python, wanted.root, interpreter)
+        wheel, note = _build(base, python, wanted.root, harness_with)
         if wheel:
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
             requirements.append(f"{own} @ {wheel.as_uri()} --hash=sha256:{digest}")
         else:
+            assert wanted.build.prebuilt
             requirements += [pin.text for pin in wanted.build.prebuilt.check()]
     _install(folder, name, requirements)
     if added and (obstacle := _obstacle(added, python)):
@@ -123,7 +147,7 @@ def _build(driver: str, python: Path, root: Path, interpreter: str) -> tuple[Pat
     command: list[str | Path] = [harness, "-m", "matrix.provision.driver", driver, "--python", python, "--root", root]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=pins.ROOT)
     if done.returncode:
-        raise SystemExit(2)  # it has said why
+        raise MatrixError(json.loads(done.stdout)["problem"] if done.stdout else f"{driver} cannot be built")
     answer = json.loads(done.stdout)
     return Path(answer["wheel"]) if answer["wheel"] else None, answer["note"]
 
@@ -145,7 +169,7 @@ def _digest(wanted: Pins, interpreter: str, added: Pins | None) -> str:
         *([added] if added else []),
         *([added.tools] if added and added.tools else []),
     ]
-    texts = [one.path.read_text(encoding="utf-8") for one in sources if one.path.exists()]
+    texts = [one.path.read_text(encoding="utf-8") for one in sources if one and one.path.exists()]
     if wanted.build:  # how it is built
         texts.append(Path(__file__).with_name("driver.py").read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join([os.path.realpath(interpreter), *texts]).encode()).hexdigest()
@@ -175,6 +199,20 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def _expand(name: str) -> list[str]:
+    """Return the names of a configuration's environments for `@<configuration>`, any other name as it is."""
+    if not name.startswith("@"):
+        return [name]
+    known = pins.configurations() | pins.newest()
+    found = [each for each in known if each.endswith(name)]
+    if pins.unable(name[1:]):
+        return []
+    if not found:
+        there = ", ".join(dict.fromkeys(each.partition("@")[2] for each in known))
+        raise MatrixError(f"there is no configuration {name[1:]!r}; there are {there}")
+    return found
+
+
 def main(arguments: Iterable[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m matrix.provision.environment", description="Make environments.")
@@ -182,12 +220,22 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("--interpreter", default=sys.executable, metavar="PYTHON", help="make them from this Python")
     options = parser.parse_args(None if arguments is None else list(arguments))
     try:
-        made = {name: str(environment(name, interpreter=options.interpreter)) for name in options.names}
-        print(json.dumps(made))
-    except (MatrixError, OSError) as error:
+        names = [each for name in options.names for each in _expand(name)]
+    except MatrixError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+    made: dict[str, str | dict[str, str]] = {}
+    status = 0
+    for name in names:
+        try:
+            made[name] = str(environment(name, interpreter=options.interpreter))
+        except (MatrixError, OSError) as error:
+            print(error, file=sys.stderr, flush=True)
+            if "@" not in name:
+                return 2
+            made[name], status = {"missing": str(error)}, 2
+    print(json.dumps(made))
+    return status
 
 
 if __name__ == "__main__":

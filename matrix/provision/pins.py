@@ -8,6 +8,10 @@ needs and for what stands in for it.
 A launcher is pinned in its own folder, with what the applications that run under it require; it is installed beside a
 driver, and its pins agree with those of every driver.
 
+A configuration (`versions/<name>.toml`) is a driver's environment with something else in it: other versions of the
+driver or of an ORM, another Python. What it requires takes the place of what the driver and the stacks require of the
+same distributions, and is pinned in `versions/<name>/<driver>.txt`.
+
     python -m matrix.provision.pins                  check every file of pins against what it has to satisfy
     python -m matrix.provision.pins lock [--upgrade] write them; a file whose pins did not change is not touched
 
@@ -24,12 +28,13 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.markers import InvalidMarker
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from matrix.errors import MatrixError
@@ -67,7 +72,7 @@ class Pins:
 
     `build` is there if the driver that is required first has no wheel and is built here; `tools` are the pins of what
     compiling a launcher needs. `beside` are pins that may be installed in the same environment, with which these have
-    to agree.
+    to agree. `python` is the oldest version of Python that they are for, if it is not the project's.
     """
 
     path: Path
@@ -77,6 +82,7 @@ class Pins:
     build: Build | None = None
     tools: Pins | None = None
     beside: tuple[Pins, ...] = ()
+    python: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -146,13 +152,17 @@ class Pins:
 class Build:
     """How a driver is built: the pins of what its build needs, and of what stands in for it if it cannot be built.
 
-    `headers` is what the distribution calls its C library, `module` what it is imported as.
+    `headers` is what the distribution calls its C library, `module` what it is imported as. `program` is what the
+    build calls to find the C library, if it does not take flags from variables of its own; `flags` are more of the
+    compiler's, in which `{include}` is the folder of Python's headers.
     """
 
     pins: Pins
-    prebuilt: Pins
+    prebuilt: Pins | None
     headers: str
     module: str
+    program: str | None = None
+    flags: str = ""
 
 
 def environments(root: Path = ROOT) -> dict[str, Pins]:
@@ -209,6 +219,107 @@ def launchers(root: Path = ROOT) -> dict[str, Pins]:
     return found
 
 
+def configurations(root: Path = ROOT) -> dict[str, Pins]:
+    """Return the pins of each driver in each configuration, by `<driver>@<configuration>`.
+
+    They are the driver's own if the configuration requires nothing else.
+    """
+    return {
+        f"{driver}@{path.stem}": one
+        for path in sorted(root.glob("versions/*.toml"))
+        for driver, one in _configured(path, root).items()
+    }
+
+
+def newest(root: Path = ROOT) -> dict[str, Pins]:
+    """Return the pins of each driver with the newest versions: `<driver>@newest` within its ranges, `@beyond` of all.
+
+    They are not committed: `resolve` writes them, whenever they are asked for.
+    """
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = {}
+    for driver, own in environments(root).items():
+        if own.source.name == "driver.toml":
+            for which, requires in (("newest", own.requires), ("beyond", tuple(map(_without_range, own.requires)))):
+                path = root / ".nox" / "newest" / which / f"{driver}.txt"
+                found[f"{driver}@{which}"] = replace(own, path=path, requires=requires, python=version)
+    return found
+
+
+def _without_range(text: str) -> str:
+    """Return a requirement that any version satisfies."""
+    requirement = Requirement(text)
+    requirement.specifier = SpecifierSet()
+    return str(requirement)
+
+
+def resolve(one: Pins) -> None:
+    """Write pins of the newest versions that satisfy the requirements of one environment."""
+    text = HEADER.format(source=one.source.relative_to(one.root)) + _compile(one, "", "")
+    _write(one.path, text)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file of pins, whole or not at all."""
+    path.parent.mkdir(exist_ok=True, parents=True)
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def interpreter(name: str, root: Path = ROOT) -> str | None:
+    """Return the version of Python that an environment of a configuration is for, None if it is for any."""
+    path = root / "versions" / f"{name.partition('@')[2]}.toml"
+    return _toml(path, root).get("python") if path.exists() else None
+
+
+def unable(configuration: str, root: Path = ROOT) -> bool:
+    """Whether nothing can be run in a configuration, as its file says."""
+    path = root / "versions" / f"{configuration}.toml"
+    return path.exists() and "unable" in _toml(path, root)
+
+
+def _configured(path: Path, root: Path) -> dict[str, Pins]:
+    """Return the pins of each driver in a configuration."""
+    facts = _toml(path, root)
+    known = environments(root)
+    if "unable" in facts:
+        facts = {key: value for key, value in facts.items() if key != "requires"}  # what is not installed has no pins
+    orms = _orms(root)
+    wanted = _requires(path, facts, root) if "requires" in facts else ()
+    names = {canonicalize_name(Requirement(text).name) for text in wanted}
+    found = {}
+    for driver in facts.get("drivers") or [name for name, one in known.items() if one.source.name == "driver.toml"]:
+        if driver not in known or known[driver].source.name != "driver.toml":
+            raise MatrixError(f"{path.relative_to(root)}: there is no driver {driver!r}")
+        own = _toml(known[driver].source, root)
+        stacks = [stack for stack in own.get("stacks", ()) if stack in facts.get("stacks", own.get("stacks", ()))]
+        if not stacks:
+            continue
+        replaced = names & {canonicalize_name(name) for name in own.get("distributions", ())}
+        required = list(wanted) + ([] if replaced else list(own["requires"]))
+        required += [
+            text
+            for stack in stacks
+            for text in orms.get(stack, ())
+            if canonicalize_name(Requirement(text).name) not in names
+        ]
+        # A driver that is built comes first, as in its own environment.
+        if not replaced:
+            required = [*own["requires"], *(text for text in required if text not in own["requires"])]
+        build = known[driver].build
+        if "build" in facts:
+            build = _build(path, {"module": own["module"], **facts}, root, driver)
+        elif build and replaced:  # what stands in for the pinned version is no other version
+            build = replace(build, prebuilt=None)
+        if wanted:
+            listing = path.with_suffix("") / f"{driver}.txt"
+            found[driver] = Pins(listing, path, tuple(required), root, build, python=facts.get("python"))
+        else:
+            found[driver] = known[driver]
+    return found
+
+
 def _with_like(path: Path, root: Path) -> dict[str, Any]:
     """Return the facts in a file, with those of the folder that it is `like` where it has none of its own."""
     facts = _toml(path, root)
@@ -218,25 +329,28 @@ def _with_like(path: Path, root: Path) -> dict[str, Any]:
 
 def files(root: Path = ROOT) -> list[Pins]:
     """Return every file of pins that there has to be; those that agree with others come after them."""
-    found = []
-    for one in environments(root).values():
-        found += [one, one.build.pins, one.build.prebuilt] if one.build else [one]
+    found: list[Pins | None] = []
+    for one in [*environments(root).values(), *configurations(root).values()]:
+        found += [one, *([one.build.pins, one.build.prebuilt] if one.build else [])]
     for one in launchers(root).values():
-        found += [each for each in (one, one.tools) if each and each not in found]
-    return found
+        found += [one, one.tools]
+    return list({one.path: one for one in found if one}.values())
 
 
-def _build(path: Path, facts: dict[str, Any], root: Path) -> Build | None:
-    """Return how the driver of a `driver.toml` is built, None if it is not."""
+def _build(path: Path, facts: dict[str, Any], root: Path, driver: str = "") -> Build | None:
+    """Return how the driver of a `driver.toml`, or `driver` in a configuration, is built, None if it is not."""
     if "build" not in facts:
         return None
     table = facts["build"]
-    instead = (str(table["without_compiler"]),)
+    build = path.with_suffix("") / f"{driver}-build.txt" if driver else path.with_name("requirements-build.txt")
+    instead = table.get("without_compiler")
     return Build(
-        pins=Pins(path.with_name("requirements-build.txt"), path, _requires(path, table, root), root),
-        prebuilt=Pins(path.with_name("requirements-prebuilt.txt"), path, instead, root),
+        pins=Pins(build, path, _requires(path, table, root), root, python=facts.get("python")),
+        prebuilt=Pins(path.with_name("requirements-prebuilt.txt"), path, (str(instead),), root) if instead else None,
         headers=table["headers"],
-        module=facts["module"],
+        module=table.get("module", facts["module"]),
+        program=table.get("program"),
+        flags=table.get("flags", ""),
     )
 
 
@@ -307,26 +421,34 @@ def lock(root: Path = ROOT, *, upgrade: bool = False) -> list[Path]:
     other files have it, unless `upgrade` asks for the newest of all.
     """
     wanted = files(root)
+    problems = []
     texts = {one.path: one.path.read_text(encoding="utf-8") for one in wanted if one.path.exists()}
-    orms = "".join(f"{requirement}\n" for stack in _orms(root).values() for requirement in stack)
+    orms = [requirement for stack in _orms(root).values() for requirement in stack]
     changed = []
     for one in wanted:
+        others = [f"{text}\n" for text in orms if canonicalize_name(Requirement(text).name) not in one.names]
         known = texts.get(one.path, "")
         seed = "" if upgrade else known + "".join(text for path, text in texts.items() if path != one.path)
         agreed = dict.fromkeys(pin.constraint for other in one.beside for pin in other.read())
-        text = HEADER.format(source=one.source.relative_to(root)) + _compile(one, seed, orms + "\n".join(agreed))
+        try:
+            pinned = _compile(one, seed, "".join(others) + "\n".join(agreed))
+        except MatrixError as error:
+            if one.source.parent.name != "versions":
+                raise
+            problems.append(str(error))  # the other configurations go on
+            continue
+        text = HEADER.format(source=one.source.relative_to(root)) + pinned
         if text != known:
-            one.path.parent.mkdir(exist_ok=True)
-            part = one.path.with_suffix(".part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(one.path)
+            _write(one.path, text)
             changed.append(one.path)
+    if problems:
+        raise MatrixError("\n".join(problems))
     return changed
 
 
 def _compile(one: Pins, seed: str, constraints: str) -> str:
     """Return pins that satisfy the requirements of one environment, on any Linux and any Python that is supported."""
-    oldest = _toml(one.root / "pyproject.toml", one.root)["project"]["requires-python"].removeprefix(">=")
+    oldest = one.python or _toml(one.root / "pyproject.toml", one.root)["project"]["requires-python"].removeprefix(">=")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "requirements.in").write_text("".join(f"{requirement}\n" for requirement in one.requires))

@@ -44,6 +44,20 @@ class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     requires: tuple[str, ...]
 
 
+class ConfiguredBuild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a configuration builds a driver; see `Build`.
+
+    `module` is what is built, if that is not the driver's own module. `program` is what the build calls to find the C
+    library, `flags` are more of the compiler's.
+    """
+
+    headers: str
+    requires: tuple[str, ...]
+    module: str | None = None
+    program: str | None = None
+    flags: str = ""
+
+
 class Use(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a driver is used in one stack.
 
@@ -111,6 +125,32 @@ class DriverFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def runs(self, stack: str, needs: Iterable[str]) -> bool:
         """Whether examples of a stack with some needs can be run with the driver."""
         return stack in self.stacks and self.capabilities(stack).issuperset(needs)
+
+
+class ConfigurationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What differs from the pins in a configuration, from `versions/<name>.toml`.
+
+    `drivers` and `stacks` are those that it is run with, all of them where there are none. `requires` takes the place
+    of what a driver or an ORM requires of the same distributions, `build` that of how the driver is built. `python` is
+    the version of Python that it needs. `implementation` and `environ` override the driver's. `without` says of a
+    capability or an example why there are no such cells, `unable` why nothing here can be run in the configuration.
+    """
+
+    about: str
+    drivers: tuple[str, ...] = ()
+    stacks: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    python: Annotated[str, msgspec.Meta(pattern=r"^3\.\d+$")] | None = None
+    implementation: str | None = None
+    environ: dict[str, str] = {}
+    without: dict[str, str] = {}
+    unable: str | None = None
+    build: ConfiguredBuild | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where nothing differs."""
+        if not self.requires and not self.python:
+            raise ValueError("it has neither `requires` nor `python`, so that nothing differs from the pins")
 
 
 class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,6 +13,8 @@ from matrix.run.environment import interpreter
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matrix.catalogue.configurations import Configuration
+
 #: Seconds of silence after which a program counts as hanging.
 DEADLINE = 5.0
 #: How often a cell is run whose claim allows several outcomes, and how often any other.
@@ -24,7 +26,7 @@ class Options:
     """What was asked for; see the command line for each.
 
     `pythons` names the interpreter that runs a driver's examples; for others see `interpreter`.
-    `root` is the repository that holds drivers and examples.
+    `root` is the repository that holds drivers and examples; `configuration` is what differs from the pins.
     """
 
     drivers: tuple[str, ...]
@@ -40,6 +42,7 @@ class Options:
     quick: bool = False
     pythons: dict[str, Path] = field(default_factory=dict)
     root: Path = ROOT
+    configuration: Configuration | None = None
 
     def python(self, driver: str) -> Path:
         """Return the interpreter that runs a driver's examples."""

@@ -68,6 +68,9 @@ class Progress:
         """Return the state in one line."""
         now = time.monotonic()
         text = f"{self._done}/{self._total} {self._what}, {now - self._began:.0f} s"
+        if self._done >= min(20, self._total):
+            left = (now - self._began) / self._done * (self._total - self._done)
+            text += f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
         if self._odd:
             text += f", {self._odd} not as expected"
         if self._running:

@@ -18,7 +18,8 @@ from matrix.pages.facts import load, shown_cells
 from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, possible
 from matrix.process.watchdog import Watchdog
-from matrix.records import results, server_results
+from matrix.records import results, server_results, version_results
+from matrix.records.claim import Claim
 from matrix.records.reading import shown
 from matrix.records.summary import Summary
 from matrix.run.cell import Subject, Surroundings, clean_environ, obstacle
@@ -32,9 +33,9 @@ from matrix.servers import Server, Unavailable, running, title
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from matrix.catalogue import Driver
     from matrix.pages.facts import Facts
     from matrix.process.execute import Start
-    from matrix.records.claim import Claim
     from matrix.records.evidence import Evidence
     from matrix.records.observation import Coordinates, Observation
     from matrix.records.run import Run
@@ -44,10 +45,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run: the chosen cells, what is claimed of them, and the environment of each driver."""
+    """What is to be run: the chosen cells, what is claimed of them, and each driver with its environment."""
 
     cells: tuple[Coordinates, ...]
     claimed: Mapping[Coordinates, Claim]
+    drivers: Mapping[str, Driver]
     environments: Mapping[str, Environment]
     repeat: int | None
     root: Path
@@ -62,9 +64,9 @@ class Plan:
 
         What takes longest goes first, so that no core waits for a late straggler: hanging cells, then the ORMs.
         """
-        drivers, stacks = catalogue.drivers(self.root), catalogue.stacks(self.root)
+        stacks = catalogue.stacks(self.root)
         found = [
-            Subject(cell, drivers[cell.driver], stacks[cell.stack], self.environments[cell.driver], server)
+            Subject(cell, self.drivers[cell.driver], stacks[cell.stack], self.environments[cell.driver], server)
             for cell in self.cells
             if (server := servers.get(cell.server)) and obstacle(cell.transport, server) is None
             for _ in range(self._times(cell))
@@ -85,12 +87,10 @@ class Plan:
 def plan(options: Options) -> Plan:
     """Return what the options ask for; raise MatrixError if any of it is impossible."""
     root = options.root
-    drivers = catalogue.drivers(root)
-    cells = [
-        cell
-        for cell in catalogue.select(options.only, catalogue.cells(root, servers=options.servers or None))
-        if cell.driver in options.drivers
-    ]
+    servers, configuration = options.servers or None, options.configuration
+    drivers = configuration.drivers if configuration else catalogue.drivers(root)
+    among = configuration.cells(servers) if configuration else catalogue.cells(root, servers=servers)
+    cells = [cell for cell in catalogue.select(options.only, among) if cell.driver in options.drivers]
     known = catalogue.examples(root)
     for cell in cells:
         if problem := known[cell.stack, cell.example].problem:
@@ -106,7 +106,10 @@ def plan(options: Options) -> Plan:
     claimed = {
         cell: claim for name in environments for cell, claim in claims(name, root, reviewed=not options.update).items()
     }
-    return Plan(tuple(cells), claimed, environments, options.repeat, root)
+    if configuration:
+        recorded = version_results.read(results.RESULTS, configuration.name).observed()
+        claimed |= {cell: Claim(tuple(seen), "recorded") for cell, seen in recorded.items() if cell in claimed}
+    return Plan(tuple(cells), claimed, drivers, environments, options.repeat, root)
 
 
 def run(options: Options) -> Summary:
