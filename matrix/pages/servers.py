@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from matrix import servers
 from matrix.catalogue import STACK_TITLES
 from matrix.records.facts import TRANSPORTS
-from matrix.report.show import named_version
 from matrix.report.table import marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matrix.pages.facts import Facts
+    from matrix.records.claim import Claim
     from matrix.records.outcomes import Outcome
     from matrix.records.server_results import OnServer
 
@@ -28,6 +28,7 @@ class Difference(NamedTuple):
     here: str
     there: str
     reason: str | None
+    note: str
     cells: int
 
 
@@ -55,8 +56,8 @@ def on_others(facts: Facts, driver: str) -> list[OnOther]:
                     driver=driver,
                     server=name,
                     title=servers.title(name),
-                    version=named_version("server", results.versions[driver]["server"]),
-                    usual=servers.title(usual),
+                    version=results.versions[driver]["server"].partition(" ")[2],
+                    usual=_usual(facts, driver, usual),
                     cells=len(cells),
                     differences=_differences(facts, cells, usual),
                 )
@@ -73,20 +74,29 @@ def by_server(facts: Facts) -> dict[str, list[OnOther]]:
     return dict(sorted(found.items(), key=lambda item: servers.names().index(item[0])))
 
 
+def _usual(facts: Facts, driver: str, server: str) -> str:
+    """Return the default server, with the versions that the driver was run with there."""
+    versions = {seen.versions.get("server", "") for seen in facts.of(driver=driver) if seen.cell.server == server}
+    return " ".join(
+        [servers.title(server), ", ".join(sorted(version.partition(" ")[2] for version in versions))]
+    ).strip()
+
+
 def _differences(facts: Facts, cells: Iterable[OnServer], usual: str) -> list[Difference]:
     """Return what differs, with stacks and transports that differ alike in one line."""
-    groups: dict[tuple[str, str, str, str | None], list[OnServer]] = {}
+    groups: dict[tuple[str, str, str, Claim | None], list[OnServer]] = {}
     for each in cells:
         there = facts.observed.get(replace(each.cell, server=usual).id)
-        claim = facts.claimed.get(each.cell.id)
-        if there is None or each.seen.keys() <= {*there.seen, *(claim.outcomes if claim and claim.is_race else ())}:
+        claims = [facts.claimed.get(replace(each.cell, server=server).id) for server in (each.cell.server, usual)]
+        here, elsewhere = ((claim.outcomes if claim else ()) for claim in claims)
+        if there is None or each.seen.keys() <= {*there.seen, *elsewhere}:
             continue
-        reason = claim.reason if claim and each.seen.keys() <= set(claim.outcomes) else None
-        key = (each.cell.example, _words(each.seen), _words(there.seen), reason)
+        why = claims[0] if each.seen.keys() <= set(here) else None
+        key = (each.cell.example, _words(each.seen), _words(there.seen), why)
         groups.setdefault(key, []).append(each)
     return [
-        Difference(example, _where(some), here, there, reason, len(some))
-        for (example, here, there, reason), some in sorted(groups.items(), key=lambda item: item[0][:3])
+        Difference(example, _where(some), here, there, why.reason if why else None, why.note if why else "", len(some))
+        for (example, here, there, why), some in sorted(groups.items(), key=lambda item: item[0][:3])
     ]
 
 
