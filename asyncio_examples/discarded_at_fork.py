@@ -25,7 +25,6 @@ import multiprocessing
 import os
 import select
 import sys
-import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from asyncio_examples.helper import (
     prepare,
     step,
     wait_for,
+    wait_until_loop_waits,
 )
 
 # The pattern.
@@ -120,7 +120,7 @@ async def main():
     wait_for(pid)
     await insert(connection, 1002)
     await async_step("commit", commit, connection)
-    await async_step("thread", asyncio.to_thread, time.sleep, 0.1)  # by then the loop waits
+    await async_step("thread", asyncio.to_thread, wait_until_loop_waits)
     await look_up(connection, 3)
 
 

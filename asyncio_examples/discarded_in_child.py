@@ -21,11 +21,20 @@ import multiprocessing
 import os
 import select
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from asyncio_examples.helper import async_step, connect, descriptor, look_up, prepare, show_watched, step, wait_for
+from asyncio_examples.helper import (
+    async_step,
+    connect,
+    descriptor,
+    look_up,
+    prepare,
+    show_watched,
+    step,
+    wait_for,
+    wait_until_loop_waits,
+)
 
 # The pattern.
 
@@ -90,7 +99,7 @@ async def main():
         sys.exit()
     wait_for(pid)
     await look_up(connection, 3)
-    await async_step("thread", asyncio.to_thread, time.sleep, 0.1)  # by then the loop waits
+    await async_step("thread", asyncio.to_thread, wait_until_loop_waits)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ Orders that an example writes are numbered from 1001.
 """
 
 import asyncio
+import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +39,7 @@ __all__ = [
     "terminate",
     "wait_for",
     "wait_until_held",
+    "wait_until_loop_waits",
 ]
 
 ORDERS = 499
@@ -100,6 +104,17 @@ def show_watched(connection: Any) -> None:
         return "watched" if watched(descriptor(connection)) else "not watched"
 
     step("epoll", state, result=transcript.state)
+
+
+def wait_until_loop_waits() -> None:
+    """Wait, in another thread, until the main thread's loop waits for events: by then only an event wakes it."""
+
+    def function() -> str:
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        return frame.f_code.co_name if frame else ""
+
+    while function() != "select":
+        time.sleep(0.001)
 
 
 def prepare() -> None:

@@ -10,9 +10,8 @@ Remedies: discarded_in_child, discarded_at_fork, spawned_children
 
 import asyncio
 import multiprocessing
-import time
 
-from asyncio_examples.helper import async_step, connect, look_up, prepare, wait_for
+from asyncio_examples.helper import async_step, connect, look_up, prepare, wait_for, wait_until_loop_waits
 
 # The pattern.
 
@@ -38,7 +37,7 @@ async def child():
 
 
 async def thread():
-    await async_step("thread", asyncio.to_thread, time.sleep, 0.1)  # by then the loop waits
+    await async_step("thread", asyncio.to_thread, wait_until_loop_waits)
 
 
 def main():
