@@ -251,6 +251,17 @@ def tests(session: nox.Session) -> None:
     run(session, "tests", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Report how much of the harness the tests reach, programs that they start included; after `--`, as `tests`."""
+    session.env["MATRIX_PYTHON"] = os.pathsep.join(drivers(session))
+    with tempfile.TemporaryDirectory() as folder:
+        session.env["COVERAGE_FILE"] = str(Path(folder) / "coverage")
+        run(session, "tests", "-m", "coverage", "run", "-m", "pytest", *session.posargs)
+        run(session, "tests", "-m", "coverage", "combine", "--quiet")
+        run(session, "tests", "-m", "coverage", "report")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and the workflow's security."""

@@ -12,7 +12,7 @@ from matrix.catalogue.reproductions import reproductions
 from matrix.pages import choice
 from matrix.pages.statements import Result, fill, test
 from matrix.records.lanes import drawing
-from matrix.records.outcomes import OUTCOMES, SIGNS, by_outcome
+from matrix.records.outcomes import OUTCOMES, PLAIN_WORDS, SIGNS, by_outcome
 from matrix.report.show import named_version
 from matrix.report.table import cell, describe, marked
 from matrix.report.timeline import plain
@@ -38,20 +38,6 @@ def legend(facts: Facts) -> list[tuple[str, str]]:
     return [(marked(outcome), meaning) for outcome, meaning in OUTCOMES.items() if outcome in wanted]
 
 
-#: What an outcome means to a reader who has not seen the legend.
-PLAIN_WORDS: dict[Outcome, str] = {
-    "wrong row": "a process reads another's row, without an error",
-    "lost write": "a confirmed write is lost, without an error",
-    "unwanted write": "a write that was rolled back is committed, without an error",
-    "crash": "a process crashes",
-    "hang": "a query never returns",
-    "parent error": "the parent gets an error",
-    "child error": "the child gets an error",
-    "leak": "sessions stay open on the server",
-    "shared session": "no error, but both use one session",
-    "new session": "no error, and the parent has a new session",
-    "works": "works, and the parent keeps its session",
-}
 #: A colour for each sign, where Markdown has no other.
 _SQUARES = {"‼": "🟥", "✖": "🟥", "✗": "🟧", "~": "🟨", "✓": "🟩"}
 

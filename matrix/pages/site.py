@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Pages whose sections become pages of their own, in a folder.
 _SPLIT = {PAGES["reasons"]: "causes", PAGES["results"]: "results"}
-#: Pages about the project.
-_ABOUT = ("changelog", "contributing", "code_of_conduct", "security")
 #: The sections of the site, as its navigation calls them, and the pages of each, as Sphinx's globs.
 _SECTIONS = {
     "symptoms": ("Error messages", ["errors/*"]),
@@ -42,8 +40,10 @@ _SECTIONS = {
     "results": ("Results", ["results/*"]),
     "reasons": ("Causes", ["causes/*"]),
     "reproductions/index": ("Reproductions", ["reproductions/*"]),
-    "method": ("Method", ["costs", "caveats", "article", "glossary", "usage", "data", *_ABOUT]),
+    "method": ("Method", []),
 }
+#: The section of all pages that are in no other.
+_OTHERS = "method"
 _FENCE = re.compile(r"^(`{3,})[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
 _MARKDOWN_LINK = re.compile(r"(\]\()([^)\s]+)(?=\))")
 _HTML_LINK = re.compile(r"""((?:href|src)=")([^"]+)(?=")""")
@@ -114,8 +114,10 @@ def _pages(facts: Facts) -> dict[str, str]:
     found["explore.md"] = site_page(facts, "site_explore.md.j2")
     for driver in facts.drivers:
         found[f"drivers/{driver}.md"] = _with_badge(found[f"drivers/{driver}.md"], driver)
+    others = [place.removesuffix(".md") for place in sorted(found) if "/" not in place and place != "index.md"]
     for section, (_, globs) in _SECTIONS.items():
-        found[f"{section}.md"] += _contents([f"/{glob}" for glob in globs])
+        below = globs or [name for name in others if name not in _SECTIONS and section == _OTHERS]
+        found[f"{section}.md"] += _contents([f"/{glob}" for glob in below])
     for launcher in [page for page in originals if page.startswith(f"{LAUNCHERS}/")]:
         found[_place(launcher)] += _contents([f"/{_place(launcher).removesuffix('.md')}/*"])
     found["index.md"] += _contents([f"{title} </{section}>" for section, (title, _) in _SECTIONS.items()])

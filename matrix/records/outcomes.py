@@ -58,6 +58,20 @@ SIGNS: dict[Outcome, str] = {
     "works": "✓",
     "not applicable": "-",
 }
+#: What an outcome means to a reader who has not seen the legend.
+PLAIN_WORDS: dict[Outcome, str] = {
+    "wrong row": "a process reads another's row, without an error",
+    "lost write": "a confirmed write is lost, without an error",
+    "unwanted write": "a write that was rolled back is committed, without an error",
+    "crash": "a process crashes",
+    "hang": "a query never returns",
+    "parent error": "the parent gets an error",
+    "child error": "the child gets an error",
+    "leak": "sessions stay open on the server",
+    "shared session": "no error, but both use one session",
+    "new session": "no error, and the parent has a new session",
+    "works": "works, and the parent keeps its session",
+}
 #: Outcomes in which every process gets its rows; the second costs the parent its session.
 GOOD = ("works", "new session")
 

@@ -19,7 +19,7 @@ from matrix.catalogue import STACKS, cells, examples
 from matrix.catalogue.pattern import pasted, pattern
 from matrix.files import write_text
 from matrix.records.facts import TRANSPORTS
-from matrix.records.outcomes import OUTCOMES, SIGNS
+from matrix.records.outcomes import OUTCOMES, PLAIN_WORDS, SIGNS, by_outcome
 from matrix.records.reading import ROOT
 from matrix.records.summary import is_race
 from matrix.report.data import Card, pack
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from matrix.records.claim import Reason
+    from matrix.records.outcomes import Outcome
     from matrix.records.summary import Summary
 
 #: A report is smaller than this, in bytes.
@@ -129,8 +130,10 @@ def _assemble(summary: Summary, cards: Mapping[str, Card], data: str) -> str:
             "transport": [name for name in TRANSPORTS if name in present[4]],
         },
         outcomes=OUTCOMES,
+        plain_words=PLAIN_WORDS,
         signs=SIGNS | {"not judged": BROKEN_SIGN},
         counts={name: count for name, count in counts.items() if count},
+        found=_found(summary, cards),
         columns=columns,
         heads=heads,
         kinds={title: groups for kind, title in _KINDS.items() if (groups := _groups(squares, columns, cards, kind))},
@@ -186,12 +189,29 @@ def _groups(squares: Mapping[str, Square], columns: list[Column], cards: Mapping
         if kind == (card.kind if card else ""):
             stacks.setdefault(name, set()).add(stack)
     groups = []
-    for name, some in sorted(stacks.items()):
+    rank = {name: min(_rank(squares[key]) for key in squares if key.split("/")[1] == name) for name in stacks}
+    for name, some in sorted(stacks.items(), key=lambda item: (rank[item[0]] if kind == "hazard" else 0, item[0])):
         ordered = [stack for stack in STACKS if stack in some]
         title = next((cards[key].title for stack in ordered if (key := f"{stack}/{name}") in cards), "")
         rows = {stack: [squares.get(f"{stack}/{name}/{'/'.join(c[:3])}") for c in columns] for stack in ordered}
         groups.append(Group(name, title, rows))
     return groups
+
+
+def _rank(square: Square) -> int:
+    """Return how bad a square's outcome is, 0 for the worst."""
+    known = list(OUTCOMES)
+    return known.index(square.outcome) if square.outcome in known else len(known)
+
+
+def _found(summary: Summary, cards: Mapping[str, Card]) -> list[tuple[Outcome, int, int]]:
+    """Return how many cells of hazards had each outcome, the worst first, and of how many."""
+    hazards = [
+        seen
+        for seen in summary.observations.values()
+        if seen.applies and (card := cards.get(f"{seen.cell.stack}/{seen.cell.example}")) and card.kind == "hazard"
+    ]
+    return [(outcome, len(some), len(hazards)) for outcome, some in by_outcome(hazards).items()]
 
 
 def _inline(text: str) -> Markup:

@@ -86,6 +86,34 @@
     return (id) => tests.every((test) => test(id.toLowerCase()));
   }
 
+  // What a search looks at besides ids: exceptions, causes, steps and what was sent, in lower case by id.
+
+  let texts = null;
+
+  async function readTexts() {
+    const found = await data();
+    const words = (cell) => {
+      if (cell.broken !== undefined) return [found.texts[cell.broken]];
+      const reason = found.reasons[cell.reason];
+      const drawn = found.pool[cell.drawing].rows.text || [];
+      return [cell.reason, reason?.sentence, found.texts[cell.note], ...cell.views.flatMap((view) => found.pool[view].errors),
+        ...found.pool[cell.transcript].map(([text]) => found.texts[text]), ...drawn.map((text) => found.texts[text])];
+    };
+    texts = new Map(Object.entries(found.cells).map(([id, cell]) => [id, words(cell).filter(Boolean).join("\n").toLowerCase()]));
+    filtered = "";
+    showFilters();
+  }
+
+  /** Say whether a cell is looked for: by its id, or, if no id fits what was typed, by what it holds. */
+  function searcher(text) {
+    const byName = matcher(text);
+    if (!text || all.some((cell) => byName(cell.id))) return byName;
+    if (!texts) { readTexts(); return byName; }
+    const typed = text.toLowerCase(), words = typed.split(/\s+/);
+    const whole = all.some((cell) => texts.get(cell.id)?.includes(typed));
+    return (id) => (whole ? texts.get(id)?.includes(typed) : words.every((word) => texts.get(id)?.includes(word)));
+  }
+
   function showFilters() {
     for (const input of $$("input[type=checkbox]", form)) input.checked = state[input.name].has(input.value);
     if ($("#q").value !== state.q) $("#q").value = state.q;
@@ -93,7 +121,7 @@
     if (key === filtered) return;
     filtered = key;
     const fits = (name, value) => !state[name].size || state[name].has(value);
-    const wanted = matcher(state.q);
+    const wanted = searcher(state.q);
     const open = columns.map((column) => fits("driver", column.driver) && fits("transport", column.transport));
     const used = columns.map(() => false);
     let count = 0;
@@ -264,13 +292,24 @@
     $("h2", dialog).focus();
   }
 
+  /** Return the id of the cell before or after another among those that the filters leave. */
+  function beside(id, step) {
+    const on = all.filter((cell) => cell.on || cell.id === id), at = on.findIndex((cell) => cell.id === id);
+    return at < 0 ? null : on[at + step]?.id;
+  }
+
+  function neighbour(id, step, name) {
+    const other = beside(id, step);
+    return el("button", { type: "button", disabled: !other, "aria-keyshortcuts": step < 0 ? "p" : "n", onclick: () => go({ cell: other }) }, name);
+  }
+
   /** Return a dialog's content: its head, and what is given. */
   function frame(id, ...sections) {
     const [stack, example, ...rest] = id.split("/");
     return [
       el("header", {},
         el("h2", { id: "cell-title", tabindex: -1 }, el("code", {}, example || id), el("small", {}, [stack, ...rest].join(" · "))),
-        el("div", {}, copyButton("Copy link", () => location.href), el("button", { type: "button", class: "close", onclick: close }, "Close"))),
+        el("div", {}, neighbour(id, -1, "Previous"), neighbour(id, 1, "Next"), copyButton("Copy link", () => location.href), el("button", { type: "button", class: "close", onclick: close }, "Close"))),
       ...sections,
       el("p", { class: "unseen", role: "status", id: "said" }),
     ];
@@ -446,17 +485,35 @@
 
   // The sequence diagram.
 
-  function diagramSection(drawing) {
-    if (!drawing.rows.length) return null;
+  // Steps of the test itself, which has the server hold replies back.
+  const HOLDING = /^(hold answers|watch|release answer)/;
+
+  function diagramSection(whole, held = false) {
+    if (!whole.rows.length) return null;
+    const own = (row) => ["begin", "end", "step"].includes(row.kind) && HOLDING.test(row.text);
+    const has = whole.rows.some(own);
+    const drawing = held || !has ? whole : { ...whole, rows: withoutOwn(whole.rows, own) };
     const label = `Sequence diagram of ${drawing.processes.join(", ")} and server session ${drawing.sessions.join(", ") || "none"}`;
     const [head, body] = diagram(drawing);
     const key = drawing.timed
       ? "Time in milliseconds. Solid line: that process sent it, for certain; dashed: inferred from the order in the query, or which process read it is unknown. “?”: the sender is unknown. FIN, RST: the end of the socket."
       : "From what the processes printed: a step and its result; a dotted line leads to the server session that was used.";
-    return el("section", {}, el("h3", {}, "What happened, in order"),
+    const toggle = has ? el("label", { class: "key" }, el("input", { type: "checkbox", checked: held, onchange: (event) => {
+      const section = event.target.closest("section"), next = diagramSection(whole, event.target.checked);
+      section.replaceWith(next);
+      $("input", next).focus();
+    } }), " show the steps by which the test holds replies back") : null;
+    return el("section", {}, el("h3", {}, "What happened, in order"), toggle,
       el("div", { class: "scroll diagram", tabindex: 0, role: "region", "aria-label": label }, head, body),
       el("p", { class: "key" }, key),
       drawing.timed ? el("details", {}, el("summary", {}, "The same as a table"), scroll("Events", eventTable(drawing))) : null);
+  }
+
+  /** Leave rows out; what refers to other rows by their number goes on doing so. */
+  function withoutOwn(rows, own) {
+    const kept = rows.map((row, number) => [row, number]).filter(([row]) => !own(row));
+    const numbers = new Map(kept.map(([, before], after) => [before, after]));
+    return kept.map(([row]) => ({ ...row, began: row.began === null ? null : numbers.get(row.began) ?? null }));
   }
 
   function eventTable({ rows }) {
@@ -488,11 +545,15 @@
     const lane = (key) => lanes.find((one) => one.key === key);
     const sessionLane = (row) => lane(`session ${row.session ?? "?"}`);
 
-    let y = 16, width = x - gap + 60;
+    let y = 16, width = x - gap + 60, harmed = false;
     const lines = [], boxes = [], marks = [], bars = [];
     const extent = new Map(), open = new Map(), over = new Set();
     const touch = (one) => {
       const had = extent.get(one);
+      if (!had && one.kind === "process" && one.key !== processes[0]) {
+        const first = lane(processes[0]);
+        lines.push(svg("path", { class: "arrow begins", d: `M${first.x} ${y - 9}H${one.x}` }, svg("title", {}, `${one.key} begins`)));
+      }
       if (!over.has(one)) extent.set(one, [had ? had[0] : y - 6, y + 6]);
     };
     const write = (x, at, text, style = "") => {
@@ -529,7 +590,10 @@
       if (row.lane) touch(from);
       else marks.push(svg("circle", { class: "unknown", cx: from.x, cy: y, r: 8 }), svg("text", { x: from.x - 3.5, y: y + 4, class: "bad" }, "?"));
       arrow(from.x + (row.lane ? 0 : 8), end.x, `${style}${row.sure ? "" : " unsure"}`, row.how ? `attributed by: ${row.how}` : "");
-      write(from.x + 12, y - 5, row.lane ? row.text : `[${row.how}] ${row.text}`, row.closes ? "bad" : "");
+      const harm = row.closes && row.lane && row.lane !== processes[0] && !harmed;
+      harmed ||= harm;
+      const text = row.lane ? row.text : `[${row.how}] ${row.text}`;
+      write(from.x + 12, y - 5, harm ? `${text} ← ends the session for every process` : text, row.closes ? "bad" : "");
     };
     const received = (row, end, style) => {
       const to = row.reader ? lane(row.reader).x : end.x - gap * 0.62;
@@ -605,6 +669,16 @@
     }
   });
   grid.addEventListener("keydown", move);
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea")) return;
+    if (event.key === "/" && !dialog.open) {
+      event.preventDefault();
+      $("#more").open = true;
+      $("#q").focus();
+    }
+    const step = { n: 1, p: -1 }[event.key], other = dialog.open && step && beside(state.cell, step);
+    if (other) go({ cell: other });
+  });
   grid.addEventListener("focusin", (event) => { const cell = all.find((one) => one.link === event.target); if (cell) setCurrent(cell); });
   form.addEventListener("change", readForm);
   form.addEventListener("input", readForm);

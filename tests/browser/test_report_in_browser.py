@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.reports import ABSENT, CLOSED, DIFFERS, HANGS, REMEDY
@@ -89,9 +90,57 @@ def test_filters_leave_rows_and_columns_out_and_stand_in_the_address(visit: Open
 )
 def test_a_search_takes_words_and_patterns(visit: Open, typed: str, found: list[str]) -> None:
     page = visit()
-    page.get_by_label("Example or cell").fill(typed)
+    page.get_by_label("Example, cell").fill(typed)
     assert sorted(shown(page)) == sorted(found)
     expect(page.get_by_text("No cell is like that.")).to_be_visible(visible=not found)
+
+
+def test_a_search_that_no_id_fits_looks_at_messages_and_wire_text(visit: Open) -> None:
+    page = visit()
+    page.get_by_label("Example, cell").fill("no TLS")
+    expect(page.locator("#count")).to_have_text("1 of 5 cells")
+    assert shown(page) == [ABSENT]
+    page.get_by_label("Example, cell").fill("OperationalError")
+    expect(page.locator("#count")).not_to_have_text("0 of 5 cells")
+    assert CLOSED in shown(page)
+
+
+def test_a_slash_leads_to_the_search_and_n_and_p_to_the_cells_beside(visit: Open) -> None:
+    page = visit()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Example, cell")).to_be_focused()
+    page.get_by_label("Example, cell").press("Escape")
+    page.locator("h1").click()
+    first, second = shown(page)[:2]
+    page.goto(f"{page.url.partition('#')[0]}#cell={first}")
+    expect(page.get_by_role("button", name="Previous")).to_be_disabled()
+    page.keyboard.press("n")
+    expect(page).to_have_url(re.compile(re.escape(f"#cell={second}") + "$"))
+    page.keyboard.press("p")
+    expect(page).to_have_url(re.compile(re.escape(f"#cell={first}") + "$"))
+
+
+def test_what_was_found_is_said_first_and_leads_to_its_cells(visit: Open) -> None:
+    page = visit()
+    found = page.locator(".found a")
+    outcome = (found.first.get_attribute("href") or "").partition("=")[2].replace("%20", " ")
+    found.first.click()
+    expect(page.locator("#count")).to_have_text(re.compile(r"^\d+ of 5 cells$"))
+    assert {page.locator(f'a[href="#cell={key}"] span').first.inner_text() for key in shown(page)} <= {outcome}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("opened", [False, True])
+def test_axe_finds_nothing(browser: Browser, report: str, scheme: str, opened: bool) -> None:
+    context = browser.new_context(
+        color_scheme=scheme, bypass_csp=True
+    )  # the page's policy allows no script but its own
+    page = context.new_page()
+    page.goto(f"{report}#cell={CLOSED}" if opened else report)
+    page.wait_for_timeout(300)
+    result = Axe().run(page)
+    context.close()
+    assert result.violations_count == 0, result.generate_report()
 
 
 def test_only_what_is_not_as_claimed(visit: Open) -> None:
