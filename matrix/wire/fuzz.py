@@ -38,8 +38,8 @@ Conversation = list[tuple["Sender", bytes]]
 """Who sent what, in the order in which it came."""
 
 CORPUS = Path(__file__).parents[2] / "tests" / "corpus"
-#: What `matrix.wire.guided` found, a file for each input.
-FOUND = CORPUS / "found"
+#: The inputs that `matrix.wire.guided` found, an archive.
+FOUND = CORPUS / "found.zip"
 _HEADERS = 32  # bytes of headers that a decoder may hold beside the captures
 #: Pieces of a conversation that an input is made of: the first few, which start the session, and some of the others.
 _BEGINNING, _OTHERS = 6, 6
