@@ -105,19 +105,31 @@ def matrix(session: nox.Session, driver: str) -> None:
         listed.append(driver)
         session.notify("listing", posargs=session.posargs)
         return
+    run_cells(session, "run", driver)
+
+
+@nox.session(default=False)
+@nox.parametrize("driver", [nox.param(name, id=name, tags=[name]) for name in DRIVERS])
+def remedies(session: nox.Session, driver: str) -> None:
+    """Run each hazard's own steps with each remedy in place, with one driver, and compare them with the claims."""
+    run_cells(session, "remedies", driver)
+
+
+def run_cells(session: nox.Session, command: str, driver: str) -> None:
+    """Run cells of a driver, and have the table printed at the end; after `--`, options of the command."""
     pythons = environments(session, "harness", driver)
     if not pythons:
         failures.append(driver)
         session.notify("table", posargs=[])
         session.error(f"{driver} cannot be run here; the line above says why")
     harness, python = pythons
-    command = [harness, "-m", "matrix", "run", "--driver", driver, "--python", python]
-    if {argument.partition("=")[0] for argument in session.posargs} & {"--show", "--help", "-h"}:
-        session.run(*command, *session.posargs, log=False)
+    whole = [harness, "-m", "matrix", command, "--driver", driver, "--python", python]
+    if {argument.partition("=")[0] for argument in session.posargs} & {"--list", "--show", "--help", "-h"}:
+        session.run(*whole, *session.posargs, log=False)
         return
-    summary = Path(results.name) / f"{driver}.json"
+    summary = Path(results.name) / f"{command}-{driver}.json"
     try:
-        session.run(*command, "--summary", str(summary), *session.posargs, **ENDING)
+        session.run(*whole, "--summary", str(summary), *session.posargs, **ENDING)
     except nox.command.CommandFailed as error:
         if not summary.exists():  # what was asked for cannot be done, and the other drivers would say the same
             sys.exit(error.return_code or 2)

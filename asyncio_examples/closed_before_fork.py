@@ -4,9 +4,6 @@ Remedy. A connection that the parent has closed cannot be inherited. Closing it 
 `COM_QUIT`, PostgreSQL `Terminate`) and ends a session that no process needs any more. It costs the parent its session:
 temporary tables, settings, locks and whatever was not committed are gone, and the parent reconnects after the fork. The
 loop is still inherited: leave it alone in the child, and run another.
-
-Remedy for: shared_in_turn, shared_at_once, shared_on_inherited_loop, closed_in_child, terminated_in_child,
-dropped_in_child, exited_child, untouched_in_child, forked_from_thread
 """
 
 import asyncio

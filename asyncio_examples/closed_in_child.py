@@ -8,8 +8,6 @@ connection's descriptor is there before the child closes it, and not after.
 
 psycopg's `AsyncConnection` is in no epoll instance while it does not wait, so the parent gets an error, as without
 asyncio.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

@@ -6,8 +6,6 @@ reply to that `COMMIT` as the reply to its own next statement; its rollback is c
 server. With psycopg's `AsyncConnection` the child's commit is confirmed, as without asyncio.
 
 With TLS the parent gets an error that does not name the cause. Order 1001 is still committed.
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import asyncio

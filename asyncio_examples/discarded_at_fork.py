@@ -11,10 +11,6 @@ Each descriptor and its `fstat()` are recorded at connect time and compared befo
 connection that was lost may belong to something else by then.
 
 Needs: descriptor
-
-Remedy for: shared_in_turn, shared_at_once, shared_on_inherited_loop, closed_in_child, terminated_in_child,
-dropped_in_child, exited_child, untouched_in_child, forked_from_thread,
-inherited_loop_closed, committed_in_child, rolled_back_in_child
 """
 
 import asyncio

@@ -9,9 +9,6 @@ everything that belongs to it. `/proc/self/fd` is Linux's.
 Closing a discarded connection in the child may raise `RuntimeError`, because it belongs to another loop: drop it.
 
 Needs: descriptor
-
-Remedy for: shared_in_turn, shared_at_once, shared_on_inherited_loop, closed_in_child, terminated_in_child,
-dropped_in_child, exited_child, untouched_in_child, forked_from_thread, inherited_loop_closed
 """
 
 import asyncio

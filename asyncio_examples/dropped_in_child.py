@@ -3,8 +3,6 @@
 Hazard. With asyncpg and aiomysql the parent waits forever. Their finalisers close a connection that is collected, in
 any process, which takes its descriptor out of the epoll instance that a fork shares; asyncpg's sends `Terminate` as
 well. asyncmy's and psycopg's connections have no such finaliser, and the parent keeps its session.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

@@ -4,8 +4,6 @@ Hazard. `SystemExit` leaves the coroutine and ends the loop that the child inher
 then the interpreter deallocates the connection. With that loop closed, the finalisers of asyncpg and aiomysql send
 nothing and reach no epoll instance, and the parent can still query. But closing the loop takes its wake-up descriptor
 out of the parent's epoll instance: see inherited_loop_closed.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

@@ -3,8 +3,6 @@
 Hazard. None so far: the loop goes on while the process runs, and the child, whose only thread is the one that forked,
 leaves the loop and the connection alone and opens its own. It still inherits both: a fork in a thread copies the
 connection in the middle of a query.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

@@ -4,8 +4,6 @@ Hazard. The parent's queries work, but a thread that finishes no longer wakes it
 `run_in_executor()` and the look-up of a host's name when it connects wait until something else wakes the loop, which in
 an idle program is forever. Closing a loop takes its wake-up descriptor out of its epoll instance, which a fork shares,
 whatever the driver is.
-
-Remedies: discarded_in_child, discarded_at_fork, spawned_children
 """
 
 import asyncio

@@ -6,8 +6,6 @@ connection after every round of workers and opens another, whose descriptor its 
 copies: closing raises with asyncpg and asyncmy, because the connection belongs to another loop. It costs the parent its
 session: temporary tables, settings, locks and whatever was not committed are gone, and the parent must not query
 between starting a worker and reconnecting.
-
-Remedy for: dropped_in_child
 """
 
 import asyncio

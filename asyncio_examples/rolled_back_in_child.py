@@ -6,8 +6,6 @@ to that `ROLLBACK` as the reply to its own next statement, and its commit is con
 `AsyncConnection` the child's rollback is confirmed, as without asyncio.
 
 With TLS the parent gets an error that does not name the cause.
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import asyncio

@@ -8,8 +8,6 @@ that it cannot decrypt and ends the session for every process.
 psycopg's `AsyncConnection` registers its descriptor for each wait. The second process to do so in the shared epoll
 instance gets EEXIST, which psycopg reports as "connection socket closed"; a reply that is there before it waits it
 reads, whichever process's it is.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

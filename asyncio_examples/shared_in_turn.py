@@ -7,8 +7,6 @@ reads the child's reply first and takes it for its own, without an error. With T
 
 psycopg's `AsyncConnection` belongs to no loop: it registers its descriptor with the running loop for each wait. Here
 every process gets its own rows on one server session, as without asyncio, until two of them query at the same time.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

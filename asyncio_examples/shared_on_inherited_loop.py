@@ -3,8 +3,6 @@
 Hazard. Without TLS every process gets its result, on one server session, because each reply is read before the next
 query is sent. That is luck, not safety: both loops wait on one epoll instance, which a fork shares as it shares the
 socket, and either may read a reply that is in flight. With TLS the parent's next query fails, as without asyncio.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

@@ -6,10 +6,6 @@ nothing to close or discard, with any driver. Each child costs an interpreter an
 arguments must be picklable: a connection is not. The main module is imported again in the child, so it needs
 `if __name__ == "__main__"`.
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
-
-Remedy for: shared_in_turn, shared_at_once, shared_on_inherited_loop, closed_in_child, terminated_in_child,
-dropped_in_child, exited_child, untouched_in_child, forked_from_thread,
-inherited_loop_closed, committed_in_child, rolled_back_in_child
 """
 
 import asyncio

@@ -5,8 +5,6 @@ to the server, so the session stays open; but it takes the descriptor out of the
 and the parent's loop never learns that the reply is there. asyncpg's `terminate()` sends `Terminate` as well.
 
 Needs: terminate
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

@@ -2,8 +2,6 @@
 
 Hazard. None so far: `multiprocessing` ends the child with `os._exit()`, no finaliser runs, and the parent keeps its
 session. This holds as long as the child neither uses, closes nor drops the connection, nor the loop that it inherited.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork, spawned_children
 """
 
 import asyncio

@@ -7,9 +7,6 @@ and the parent reconnects after the fork.
 
 Points:
     before: connections.close_all()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-untouched_in_child, forked_while_reading
 """
 
 import multiprocessing

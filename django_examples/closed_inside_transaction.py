@@ -8,8 +8,6 @@ on a new one, in autocommit: order 1002 is on the server without the order befor
 The child gets an error too. It inherits Django's record of being inside `atomic()`, and if a connection is closed
 inside such a block, Django opens no other before the block ends. `close()` leaves the closed connection in place, and
 the next query raises: psycopg's and mysqlclient's error, or with PyMySQL `TransactionManagementError`.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

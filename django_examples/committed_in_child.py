@@ -16,8 +16,6 @@ the parent uses again, and from then on every statement raises. Order 1001 is st
 All this applies to transactions that are managed by hand, from `set_autocommit(False)` to `commit()` or `rollback()`.
 Inside `atomic()` the child inherits Django's record of being inside the block, and there `commit()` raises
 `TransactionManagementError` before anything is sent (child 1).
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

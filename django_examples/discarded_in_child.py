@@ -14,9 +14,6 @@ Needs: descriptor
 
 Points:
     child: discard_inherited()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-untouched_in_child, forked_while_reading
 """
 
 import gc

@@ -5,8 +5,6 @@ mysqlclient this ends the parent's session: it calls `mysql_close()` when a conn
 process, which sends `COM_QUIT`. PyMySQL's finaliser only closes the child's copy of the descriptor. The finalisers of
 psycopg and psycopg2 do nothing in a process that did not open the connection, and leave its descriptor open. With
 these drivers the parent keeps its session. `connect()` is not documented; this was observed with Django 5.2.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import gc

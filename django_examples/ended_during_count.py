@@ -3,8 +3,6 @@
 Hazard. The worker's row, which has one column, stays in the socket, and the parent's query reads it in place of its
 own. Django misses a value for the model's second field and raises "generator raised StopIteration", a `RuntimeError`
 that names no database.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

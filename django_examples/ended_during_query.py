@@ -6,8 +6,6 @@ TLS the commit that they confirm never happens: the worker's query used a TLS se
 what the parent sends after it, and order 1001 is lost without an error. psycopg2 raises "error with status
 PGRES_TUPLES_OK and no message from the libpq" and PyMySQL raises error 2014, "Command Out of Sync"; without TLS order
 1001 is still committed. From then on each query on the connection gets the reply to the previous one.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

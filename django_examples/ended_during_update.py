@@ -4,8 +4,6 @@ Hazard. The confirmation of the `UPDATE` stays in the socket, and the parent's q
 psycopg2 raises "no results to fetch", psycopg "the last operation didn't produce records". With the MySQL drivers the
 order does not exist for Django, and there is no error. The rows that the parent asked for are still in flight: without
 TLS the next query may read them.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

@@ -6,8 +6,6 @@ server ends the parent's session. PyMySQL's finaliser only closes the child's co
 finalisers of psycopg and psycopg2 do nothing in a process that did not open the connection: with these drivers the
 parent keeps its session. A child that exits via `os._exit()`, as `multiprocessing` children do, deallocates nothing
 (untouched_in_child).
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import os

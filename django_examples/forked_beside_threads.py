@@ -7,8 +7,6 @@ the session that the thread in the parent is using, and its transaction. PyMySQL
 copy of the descriptor, and the finalisers of psycopg and psycopg2 do nothing in a process that did not open the
 connection. A connection with a query in flight is not deallocated, because the thread's stack refers to it
 (forked_with_threads).
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import gc

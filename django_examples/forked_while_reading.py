@@ -5,8 +5,6 @@ Hazard. Both processes have a copy of the rows that were in the client's memory,
 fetched never reach the parent, and there is no error. With TLS the parent cannot decrypt what follows the bytes that
 the child read, and gets an error. On MySQL `iterator()` loads the whole result at once, so each process reads its own
 copy and nothing goes wrong (https://docs.djangoproject.com/en/5.2/ref/models/querysets/#without-server-side-cursors).
-
-Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """
 
 import multiprocessing

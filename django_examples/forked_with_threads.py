@@ -4,8 +4,6 @@ Hazard. None so far: Django opens a connection per thread, so the child does not
 own. The inherited connection is never deallocated in the child, because what a thread's stack refers to stays there
 forever. Threads that share a connection, as they do without Django, are affected (see
 drivers/forked_with_threads.py).
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import gc

@@ -11,8 +11,6 @@ https://docs.djangoproject.com/en/5.2/ref/databases/#persistent-connections
 Points:
     connect: connections.databases["default"]["CONN_HEALTH_CHECKS"] = True
     parent: start_unit_of_work()
-
-Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
 """
 
 import multiprocessing

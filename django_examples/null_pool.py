@@ -10,9 +10,6 @@ https://docs.djangoproject.com/en/5.2/ref/databases/#connection-management
 Points:
     connect: connections.databases["default"]["CONN_MAX_AGE"] = 0
     before: end_unit_of_work()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing

@@ -11,8 +11,6 @@ was run with Django 5.2.
 
 Points:
     child: open_connection()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
 """
 
 from concurrent.futures import ProcessPoolExecutor

@@ -20,8 +20,6 @@ Needs: pool
 
 Points:
     before: close_connections()
-
-Remedy for: pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing

@@ -11,8 +11,6 @@ used here to fill the pool before the fork, is not documented (Django 5.2.19).
 https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
 
 Needs: pool
-
-Remedies: pool_discarded_in_child, pool_closed_before_fork, null_pool
 """
 
 import multiprocessing

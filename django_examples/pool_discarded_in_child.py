@@ -15,8 +15,6 @@ Needs: pool, descriptor
 Points:
     start: track_connections()
     child: discard_inherited()
-
-Remedy for: pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing

@@ -10,8 +10,6 @@ https://renzolucioni.com/forked-processes-persistent-connections/
 Points:
     child: close_inherited()
     parent: reconnect()
-
-Remedy for: closed_in_child
 """
 
 from concurrent.futures import ProcessPoolExecutor

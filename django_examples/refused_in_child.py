@@ -13,9 +13,6 @@ it accepts a wrapper instead of the driver's connection; this was run with Djang
 
 Points:
     connect: install()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
-rolled_back_in_child, ended_during_query
 """
 
 import multiprocessing

@@ -4,8 +4,6 @@ Hazard. Django closes the cursor when the iterator is dropped, in whichever proc
 and the parent's next `FETCH` raises "cursor does not exist"; with TLS it fails with "bad record mac". On MySQL Django
 loads whole results, except with Connector/Python in pure Python, which reads the rest of the rows from the socket
 without TLS: the parent waits for them forever.
-
-Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """
 
 import multiprocessing

@@ -15,8 +15,6 @@ from then on every statement raises, the commit too.
 All this applies to transactions that are managed by hand, from `set_autocommit(False)` to `commit()` or `rollback()`.
 Inside `atomic()` the child inherits Django's record of being inside the block, and there `rollback()` raises
 `TransactionManagementError` before anything is sent (child 1).
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

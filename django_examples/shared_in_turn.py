@@ -4,8 +4,6 @@ Hazard. Without TLS every process gets its result, on one server session, becaus
 query is sent. That is luck, not safety. With TLS each process keeps its own TLS sequence numbers. What the child
 sends and receives advances its own numbers and the server's, but not the parent's: the parent's next query fails with
 "bad record mac", on both sides, and the session ends for every process.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import multiprocessing

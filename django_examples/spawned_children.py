@@ -8,10 +8,6 @@ imported again in the child, so it needs `if __name__ == "__main__"`; what is se
 the child. Models cannot be imported before Django is set up, and unpickling a function imports its module, so the
 function is passed as a dotted path.
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading, forked_with_threads,
-pool_inherited, pool_closed_in_child, ended_during_query
 """
 
 import multiprocessing

@@ -3,8 +3,6 @@
 Hazard. Don't do this: closing an inherited connection in the child ends the parent's session. `close()` sends the
 termination message (MySQL `COM_QUIT`, PostgreSQL `Terminate`), and the server ends the session for both processes.
 The child can still query, on its own connection; the parent gets an error.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import multiprocessing

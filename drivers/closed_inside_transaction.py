@@ -3,8 +3,6 @@
 Hazard. Closing sends the termination message (MySQL `COM_QUIT`, PostgreSQL `Terminate`). The server ends the session
 and rolls back its transaction, including the parent's order 1001. The parent's driver still reports an open
 transaction, and raises when the parent commits. Nothing is lost silently: no commit was confirmed.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

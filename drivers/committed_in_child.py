@@ -12,8 +12,6 @@ nothing, and both orders stay.
 
 With TLS the parent gets an error that does not name the cause: the child's `COMMIT` used a TLS sequence number that
 the parent uses again, and from then on every statement raises. Order 1001 is still committed.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

@@ -15,10 +15,6 @@ Needs: descriptor
 
 Points:
     connect: discard_at_fork(connection)
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading, forked_with_threads,
-untouched_in_child, killed_in_child, ended_during_query
 """
 
 import contextlib

@@ -13,9 +13,6 @@ Needs: descriptor
 
 Points:
     child: discard(db.connection); db.connection = None
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-untouched_in_child, forked_while_reading, killed_in_child
 """
 
 import gc

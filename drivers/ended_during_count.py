@@ -3,8 +3,6 @@
 Hazard. The worker's row, which has one column, stays in the socket, and the parent's query reads it in place of its
 own. The drivers return it without an error. Only Connector/Python raises, because its `cursor()` pings the server
 first and cannot read the row as the ping's reply.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

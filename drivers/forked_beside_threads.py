@@ -6,8 +6,6 @@ sends `COM_QUIT` when a connection object is deallocated (`mysql_close()`), so t
 thread in the parent is using, and its transaction. PyMySQL's finaliser only closes the child's copy of the
 descriptor, and the finalisers of psycopg and psycopg2 do nothing in a process that did not open the connection. A
 connection with a query in flight is not deallocated, because the thread's stack refers to it (forked_with_threads).
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import gc

@@ -10,8 +10,6 @@ child's share ends where a row ends; with other rows the parent continues in the
 or an endless wait.
 
 Needs: server_side_cursor
-
-Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """
 
 import multiprocessing

@@ -6,8 +6,6 @@ another thread"). psycopg and psycopg2 wait forever for the connection's lock, b
 no lock: it sends the child's query and then waits forever for the lock of Python's buffered reader, which the thread
 held. The reply is still in the socket when the parent next runs a query, and the parent reads the child's row as its
 own, without an error.
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import multiprocessing

@@ -7,8 +7,6 @@ gone, and no error reports it. It does not help against a connection that two pr
 passes the check.
 
 mysqlclient and PyMySQL have `ping()`; letting it reconnect by itself (`ping(True)`) is deprecated in both.
-
-Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
 """
 
 import contextlib

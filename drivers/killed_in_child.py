@@ -5,8 +5,6 @@ process that calls it. The driver is not involved: the parent has lost its sessi
 the program had vanished without a termination message.
 
 Needs: descriptor
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import multiprocessing

@@ -6,8 +6,6 @@ is a connection per worker for as long as the worker lives, used or not.
 
 Do not assign the new connection to the variable that holds the inherited one: that drops the inherited connection,
 and mysqlclient sends `COM_QUIT` when a connection is deallocated.
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child
 """
 
 from concurrent.futures import ProcessPoolExecutor

@@ -13,8 +13,6 @@ forever when it connects with TLS. Therefore `close_pool` waits until Linux no l
 https://github.com/python/cpython/issues/110829, https://github.com/openssl/openssl/issues/19066,
 
 Needs: psycopg_pool
-
-Remedy for: pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing

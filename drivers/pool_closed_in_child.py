@@ -10,8 +10,6 @@ under that thread, and the process may die by SIGSEGV. This was observed once he
 https://github.com/openssl/openssl/issues/6214
 
 Needs: psycopg_pool
-
-Remedies: pool_discarded_in_child, pool_closed_before_fork
 """
 
 import multiprocessing

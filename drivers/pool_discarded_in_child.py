@@ -8,7 +8,9 @@ worker threads do not exist there.
 
 Needs: psycopg_pool, descriptor
 
-Remedy for: pool_inherited, pool_closed_in_child
+Points:
+    connect: pool = ConnectionPool(CONNINFO, configure=opened.add)
+    child: discard_inherited()
 """
 
 import gc

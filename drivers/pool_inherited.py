@@ -12,8 +12,6 @@ gets a third connection, while the child waits for one until its timeout (30 sec
 https://github.com/psycopg/psycopg/issues/395
 
 Needs: psycopg_pool
-
-Remedies: pool_discarded_in_child, pool_closed_before_fork
 """
 
 import multiprocessing

@@ -7,8 +7,6 @@ in processes that have shared a connection in turn for some time without one. Wi
 with "bad record mac".
 
 Needs: automatic_preparation
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import multiprocessing

@@ -11,9 +11,6 @@ connection, which with mysqlclient ends the parent's session.
 
 Points:
     connect: connection = OwnedConnection(connection)
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
-rolled_back_in_child, ended_during_query
 """
 
 import multiprocessing

@@ -6,8 +6,6 @@ in the parent wait for them forever. Connector/Python reads nothing then. On Pos
 and psycopg and psycopg2 send nothing when a cursor is deallocated.
 
 Needs: server_side_cursor
-
-Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """
 
 import multiprocessing

@@ -11,8 +11,6 @@ is on the server.
 
 With TLS the parent gets an error: the child's `ROLLBACK` used a TLS sequence number that the parent uses again, and
 from then on every statement raises, the commit too.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

@@ -6,10 +6,6 @@ there is nothing to close or discard, with any driver. Each child costs an inter
 function and its arguments must be picklable: a connection is not. The main module is imported again in the child, so
 it needs `if __name__ == "__main__"`.
 https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-closed_inside_transaction, committed_in_child, rolled_back_in_child, forked_while_reading, forked_with_threads,
-ended_during_query
 """
 
 import multiprocessing

@@ -3,8 +3,6 @@
 Hazard. None so far: `os._exit()` ends the process without deallocating anything, so no driver sends the termination
 message, and the parent keeps its session. This holds as long as the child does not use, close or drop the connection,
 and does not exit via `sys.exit()` after `os.fork()` (exited_child).
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import multiprocessing

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: The modules with `add_commands`, and the commands of each: only that of the command that is called is imported.
 COMMANDS = {
-    "matrix.run.command": ("run", "table", "show", "compare", "merge", "summary"),
+    "matrix.run.command": ("run", "remedies", "table", "show", "compare", "merge", "summary"),
     "matrix.run.launcher_command": ("launchers",),
     "matrix.run.versions_command": ("versions",),
     "matrix.report.command": ("report",),

@@ -9,9 +9,6 @@ https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-
 
 Points:
     before: engine.dispose()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-untouched_in_child, forked_while_reading
 """
 
 import multiprocessing

@@ -5,8 +5,6 @@ parent's session). `Engine.dispose()` then closes it, which sends the terminatio
 PostgreSQL `Terminate`). The parent's order 1001 is rolled back. The parent's `Session` still records an open
 transaction until it commits, and then raises. After a rollback it continues on a new connection: order 1002 is on the
 server without the order before it.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

@@ -13,8 +13,6 @@ nothing, and both orders stay.
 With TLS the parent's next write raises, because the child's `COMMIT` used a TLS sequence number that the parent uses
 again. SQLAlchemy invalidates the connection, and the rollback that a program does next succeeds without reaching the
 server: order 1001 is still committed.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

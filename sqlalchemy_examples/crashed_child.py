@@ -6,8 +6,6 @@ the engine's connection included. mysqlclient sends `COM_QUIT` when a connection
 connection. PyMySQL's finaliser only closes the child's copy of the descriptor, and the finalisers of psycopg and
 psycopg2 do nothing in a process that did not open the connection: with these drivers the parent keeps its session. A
 `multiprocessing` child catches the exception and exits via `os._exit()`, which deallocates nothing.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import os

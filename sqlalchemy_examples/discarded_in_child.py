@@ -17,9 +17,6 @@ Needs: descriptor
 Points:
     start: track_connections()
     child: discard_inherited()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
-pool_closed_in_child, exited_child, crashed_child, untouched_in_child, forked_while_reading
 """
 
 import gc

@@ -5,8 +5,6 @@ the parent's session: it calls `mysql_close()` when a connection object is deall
 `COM_QUIT`. PyMySQL's finaliser only closes the child's copy of the descriptor. The finalisers of psycopg and psycopg2
 do nothing in a process that did not open the connection, and leave its descriptor open. With these drivers the parent
 keeps its session.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import gc

@@ -2,8 +2,6 @@
 
 Hazard. The worker's row, which has one column, stays in the socket, and the parent's query reads it in place of its
 own. SQLAlchemy raises `NoSuchColumnError`, "Could not locate column in row for column 'orders.id'".
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

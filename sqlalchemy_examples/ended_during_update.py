@@ -3,8 +3,6 @@
 Hazard. The confirmation of the `UPDATE` stays in the socket, and the parent's query reads it in place of its rows.
 SQLAlchemy raises `ResourceClosedError`, "This result object does not return rows. It has been closed automatically."
 The rows that the parent asked for are still in flight: without TLS the next query may read them.
-
-Remedies: discarded_at_fork, refused_in_child, spawned_children
 """
 
 import multiprocessing

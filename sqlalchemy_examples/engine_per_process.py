@@ -5,9 +5,6 @@ use, close or drop the parent's engine, which stays in the cache, and the parent
 `getpid()` per use, and in the child the memory and descriptors of the inherited pool. This holds as long as the child
 exits as `multiprocessing` children do (`os._exit`): an interpreter that exits deallocates the cache, which with
 mysqlclient ends the parent's session. Call the function each time: an engine kept in a variable is the parent's.
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
-pool_closed_in_child, pool_disposed_without_closing
 """
 
 import functools

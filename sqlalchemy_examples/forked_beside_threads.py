@@ -6,8 +6,6 @@ its connection to the child's pool and rolls it back first: the `ROLLBACK` reach
 thread in the parent is using. The thread's commit is confirmed, with every driver, and its order is not on the
 server. With TLS the parent gets an error. A session with a query in flight is not collected, because the thread's
 stack refers to it (forked_with_threads).
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import gc

@@ -8,8 +8,6 @@ reads from the socket is missing from the parent's stream. PyMySQL checks the pa
 parent continues with later rows. With TLS the parent cannot decrypt what follows the bytes that the child read, and
 gets an error. The rows of this example have one size, so that the child's share ends where a row ends; with other rows
 the parent continues in the middle of one: garbage, an exception, or an endless wait.
-
-Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """
 
 import multiprocessing

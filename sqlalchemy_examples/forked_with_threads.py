@@ -4,8 +4,6 @@ Hazard. None so far: the thread has checked the connection out of the pool, so t
 hand it out, and the child opens its own. The inherited connection is never deallocated in the child, because what a
 thread's stack refers to stays there forever. The child's pool is one connection smaller, because nothing returns that
 one. Threads that share a connection are affected (see drivers/forked_with_threads.py).
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import gc

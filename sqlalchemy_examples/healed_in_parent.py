@@ -13,8 +13,6 @@ the engine's `handle_error` event that sets `context.is_disconnect = True` for 2
 
 Points:
     connect: engine = create_engine(DATABASE_URL, pool_pre_ping=True)
-
-Remedy for: closed_in_child, dropped_in_child, exited_child, crashed_child
 """
 
 import multiprocessing

@@ -8,9 +8,6 @@ https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-
 
 Points:
     connect: engine = create_engine(DATABASE_URL, poolclass=NullPool)
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, exited_child, crashed_child,
-pool_inherited, pool_closed_in_child
 """
 
 import multiprocessing

@@ -10,8 +10,6 @@ https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-
 
 Points:
     start: check_owners()
-
-Remedy for: shared_in_turn, shared_at_once, pool_inherited
 """
 
 import multiprocessing

@@ -4,8 +4,6 @@ Hazard. `Engine.dispose()` closes the pool's idle connections, which sends the t
 PostgreSQL `Terminate`), and the server ends their sessions for the parent as well. The connection that the parent has
 checked out is not affected. The child can still query, on its own session. The parent's next connection from the pool
 raises; SQLAlchemy then discards every connection in the pool, and the following one is new.
-
-Remedies: discarded_at_fork, discarded_in_child, engine_per_process
 """
 
 import multiprocessing

@@ -8,8 +8,6 @@ parent's session, some time after the fork and far from its cause.
 
 https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
 https://github.com/apache/airflow/issues/56879
-
-Remedies: pool_kept_and_disposed, engine_per_process, spawned_children
 """
 
 import gc

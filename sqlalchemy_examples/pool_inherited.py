@@ -4,8 +4,6 @@ Hazard. The fork copies the pool's list of connections, and both processes take 
 one server session, and no error reports it. Without TLS each process gets its result as long as they take turns. With
 TLS each process keeps its own TLS sequence number: the child's query fails with "bad record mac", and the session
 ends for both.
-
-Remedies: discarded_at_fork, discarded_in_child, engine_per_process
 """
 
 import multiprocessing

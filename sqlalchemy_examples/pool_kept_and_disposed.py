@@ -9,9 +9,6 @@ https://docs.sqlalchemy.org/en/21/core/connections.html#sqlalchemy.engine.Engine
 
 Points:
     child: leave_inherited(engine)
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, dropped_in_child, pool_inherited,
-pool_closed_in_child, pool_disposed_without_closing
 """
 
 import gc

@@ -13,9 +13,6 @@ driver's own connection to SQLAlchemy's set-up, in which psycopg2's C functions 
 
 Points:
     connect: install()
-
-Remedy for: shared_in_turn, shared_at_once, closed_in_child, closed_inside_transaction, committed_in_child,
-rolled_back_in_child, ended_during_query
 """
 
 import multiprocessing

@@ -4,8 +4,6 @@ Hazard. The session is closed when the generator is dropped, in whichever proces
 PostgreSQL this sends `CLOSE`, and the parent's next `FETCH` raises "cursor does not exist"; with TLS it fails with
 "bad record mac". PyMySQL and mysqlclient read the rest of the rows from the socket, and the parent waits for them
 forever; SQLAlchemy has Connector/Python load whole results.
-
-Remedies: closed_before_fork, discarded_in_child, discarded_at_fork
 """
 
 import multiprocessing

@@ -9,8 +9,6 @@ With TLS the parent gets an error: what the child sent used TLS sequence numbers
 parent's commit raises.
 
 https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
-
-Remedies: discarded_at_fork, spawned_children
 """
 
 import multiprocessing

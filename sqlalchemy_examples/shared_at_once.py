@@ -6,8 +6,6 @@ that happens once: then the server receives a record that it cannot decrypt and 
 two replies arrive together, one process reads both and another waits forever; here the server holds its replies back,
 so that this does not happen. If the engine opens transactions, `BEGIN` and `ROLLBACK` get other processes' replies
 too, and most mix-ups end in errors: "This result object does not return rows", "Commands out of sync".
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import multiprocessing
@@ -69,7 +67,8 @@ def main():
     wait_for(start_worker(child, engine, 301))
     release_reply(holder)
     release_reply(holder, hold=look_up(engine, 4, held=True) is not None)
-    os.kill(suspended.pid, signal.SIGCONT)
+    if suspended.is_alive():
+        os.kill(suspended.pid, signal.SIGCONT)
     wait_for(suspended)
 
 

@@ -5,8 +5,6 @@ query is sent. That is luck, not safety. With TLS each process keeps its own TLS
 sends and receives advances its own numbers and the server's, but not the parent's: the parent's next query fails with
 "bad record mac", on both sides, and the session ends for every process. The pool then replaces the connection, so
 later queries work, on other sessions.
-
-Remedies: discarded_in_child, discarded_at_fork, closed_before_fork
 """
 
 import multiprocessing

@@ -14,8 +14,11 @@ import msgspec
 import pytest
 
 from matrix import catalogue
+from matrix.catalogue import crossed, crossed_claims
+from matrix.catalogue.remedies import remedies
 from matrix.errors import MatrixError
-from matrix.records import results
+from matrix.records import crossed_results, results
+from matrix.records.reading import ROOT
 from matrix.run.environment import environment
 from matrix.run.options import Options
 from matrix.run.runner import run
@@ -56,6 +59,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """A copy of the made-up repository, whose server is among the known ones."""
     root = tmp_path / "repository"
     shutil.copytree(FOLDER / "repository", root, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "example_support" / "with_remedy.py", root / "example_support")
     made_up = products.products(FOLDER / "servers")
     monkeypatch.setattr(products, "products", lambda *_: made_up)
     products.known.cache_clear()
@@ -69,7 +73,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         found = [product.write_program(Path(programs) / f"made-up-{n}", f"{n}.1") for n in (7, 8)]
         monkeypatch.setattr(product, "programs", found)
         yield root
-    for cached in (catalogue.stacks, catalogue.drivers, catalogue.examples, catalogue.cells, products.known):
+    caches = (catalogue.stacks, catalogue.drivers, catalogue.examples, catalogue.cells, products.known)
+    for cached in (*caches, crossed.crossed_cells, crossed_claims.because, remedies):
         cached.cache_clear()
 
 
@@ -239,3 +244,74 @@ def test_what_waits_for_its_reason_fails(matrix: Callable[..., Summary]) -> None
 def test_a_summary_can_be_written_and_read(matrix: Callable[..., Summary]) -> None:
     summary = matrix()
     assert msgspec.json.decode(msgspec.json.encode(summary), type=type(summary)) == summary
+
+
+# Crossed cells: a hazard's own steps with a remedy in place.
+
+CROSSED = "bare/shares+keeps_apart/second/made_up/tcp"
+
+
+def test_a_hazard_runs_with_each_remedy_in_place(matrix: Callable[..., Summary], tmp_path: Path) -> None:
+    without, summary = matrix("bare/shares/second/*/tcp"), matrix(remedies=True)
+    assert [seen.outcome for seen in without.observations.values()] == ["wrong row"]
+    assert (summary.status, summary.deviations, summary.broken) == (0, [], {})
+    assert set(summary.observations) == {
+        f"bare/shares+keeps_apart/{driver}/made_up/{transport}"
+        for driver in ("first", "second")
+        for transport in ("tcp", "tls")
+    }
+    assert summary.observations[CROSSED].outcome == "works"
+    assert "parent   keep_apart(program): done" in summary.observations[CROSSED].transcript
+    assert set(crossed_results.read(tmp_path / "results")) == set(summary.observations)
+
+
+def test_what_is_run_is_the_code_that_is_printed(matrix: Callable[..., Summary], repository: Path) -> None:
+    path = repository / "drivers" / "keeps_apart.py"
+    path.write_text(path.read_text().replace("program.apart = True", "program.apart = False"))
+    (cell,) = (cell for cell in crossed.crossed_cells(repository) if cell.id == CROSSED)
+    assert "program.apart = False" in crossed.as_text(cell, repository)
+    assert matrix(CROSSED, remedies=True).observations[CROSSED].outcome == "wrong row"
+
+
+def test_a_remedy_without_points_is_crossed_with_nothing(repository: Path) -> None:
+    path = repository / "drivers" / "keeps_apart.py"
+    path.write_text(path.read_text().replace("Points:\n    start: keep_apart(program)\n", ""))
+    assert crossed.crossed_cells(repository) == ()
+
+
+def test_a_crossed_cell_that_changed_is_written_for_review(matrix: Callable[..., Summary], repository: Path) -> None:
+    path = repository / "drivers" / "keeps_apart.py"
+    path.write_text(path.read_text().replace("program.apart = True", "program.apart = False"))
+    summary = matrix(CROSSED, remedies=True, update=True)
+    assert [Path(name).name for name in summary.reviewed] == ["keeps_apart.toml"]
+    lines = (repository / "matrix/crossed/keeps_apart.toml").read_text().splitlines()
+    assert [line for line in lines if line.startswith('"')] == [
+        '"shares" = {outcome = "works"}',
+        '"shares/second/tcp" = {outcome = "wrong row", because = "to-be-reviewed"}',
+    ]
+    with pytest.raises(MatrixError, match="is to-be-reviewed: name its reason, one of matrix/crossed/because"):
+        matrix(CROSSED, remedies=True)
+
+
+def test_an_unchanged_run_of_crossed_cells_changes_no_byte(matrix: Callable[..., Summary], repository: Path) -> None:
+    path = repository / "matrix/crossed/keeps_apart.toml"
+    before = path.read_bytes()
+    assert matrix(remedies=True, update=True).reviewed == []
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('"share" = {outcome = "works"}', 'no cell with keeps_apart is called "share"; did you mean "shares"?'),
+        ('"shares" = {outcome = "child error"}', "`because` has to say why it is not `works`"),
+        ('"shares" = {outcome = "hang", because = "magic"}', "unknown reason 'magic'"),
+    ],
+)
+def test_a_bad_claim_about_a_crossed_cell_is_one_line(repository: Path, line: str, problem: str) -> None:
+    path = repository / "matrix/crossed/keeps_apart.toml"
+    path.write_text(f"{line}\n")
+    with pytest.raises(MatrixError) as caught:
+        crossed_claims.crossed_claims(repository)
+    assert problem in str(caught.value)
+    assert "keeps_apart.toml, line 1: " in str(caught.value)

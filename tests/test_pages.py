@@ -23,6 +23,7 @@ from matrix import catalogue
 from matrix.__main__ import COMMANDS, main
 from matrix.catalogue import STACKS
 from matrix.catalogue.assemble import assemble
+from matrix.catalogue.crossed import crossed_cells
 from matrix.catalogue.launchers import launchers
 from matrix.catalogue.pattern import pasted, pattern
 from matrix.errors import MatrixError
@@ -31,7 +32,7 @@ from matrix.pages.answers import Answer, answer
 from matrix.pages.explain import printed
 from matrix.pages.facts import Facts, load, shown_cells
 from matrix.pages.render import render
-from matrix.records import results, server_results
+from matrix.records import crossed_results, results, server_results
 from matrix.records.observation import Observation, ServerView, View
 from matrix.records.reading import ROOT
 from matrix.records.stable import plain
@@ -157,6 +158,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = [observation(cell, facts.examples[cell.stack, cell.example].kind) for cell in facts.cells]
     for driver in facts.drivers:
         results.write(root / "results", driver, [seen for seen in found if seen.cell.driver == driver])
+        cells = [cell for cell in crossed_cells(root) if cell.driver == driver]
+        crossed_results.write(root / "results", driver, [observation(cell, "remedy") for cell in cells], set())
     return root
 
 

@@ -104,9 +104,8 @@ class Driver:
 class Example:
     """An example in one stack: the module and what its docstring says of it.
 
-    `path` is the file, from the repository's root. `kind` is `hazard` or `remedy`; `counterparts` are the remedies of a
-    hazard, or the hazards of a remedy; `needs` are the capabilities that a driver must have. `problem` says what its
-    docstring lacks.
+    `path` is the file, from the repository's root. `kind` is `hazard` or `remedy`; `needs` are the capabilities that a
+    driver must have. `problem` says what its docstring lacks.
     """
 
     stack: str
@@ -115,7 +114,6 @@ class Example:
     title: str
     body: str
     kind: str
-    counterparts: tuple[str, ...]
     needs: tuple[str, ...]
     problem: str | None = None
 
@@ -191,13 +189,12 @@ def _example(stack: str, path: Path, root: Path) -> Example:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     title, _, body = docstring.partition("\n\n")
     kind = re.search(r"^(Hazard|Remedy)\.", body, re.MULTILINE)
-    fields = {name: _names(body, name) for name in ("Remedies", "Remedy for", "Needs")}
     problem = None
     if not title.strip() or kind is None:
         problem = (
             "the docstring must open with one sentence and have a paragraph that begins with `Hazard.` or `Remedy.`"
         )
-    prose = re.sub(r"^(Remedies|Remedy for|Needs|Points):[^\n]*(?:\n(?!\n)[^\n]+)*$", "", body, flags=re.MULTILINE)
+    prose = re.sub(r"^(Needs|Points):[^\n]*(?:\n(?!\n)[^\n]+)*$", "", body, flags=re.MULTILINE)
     return Example(
         stack=stack,
         name=path.stem,
@@ -205,8 +202,7 @@ def _example(stack: str, path: Path, root: Path) -> Example:
         title=" ".join(title.split()),
         body=prose.strip(),
         kind=kind[1].lower() if kind else "",
-        counterparts=tuple(fields["Remedies"] or fields["Remedy for"]),
-        needs=tuple(fields["Needs"]),
+        needs=tuple(_names(body, "Needs")),
         problem=f"{where}: {problem}" if problem else None,
     )
 

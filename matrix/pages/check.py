@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matrix.catalogue.reproductions import FOLDER as REPRODUCTIONS
 from matrix.files import write_text
-from matrix.pages import costs, launched, links, statements
+from matrix.pages import costs, crossed, launched, links, statements
 from matrix.pages.render import ERRORS, EXAMPLES, LAUNCHERS, render
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def problems(facts: Facts) -> list[str]:
     ]
     found += links.dead(pages | hand_written(facts.root, pages), facts.root)
     found += launched.problems(facts)
+    found += [*crossed.unproven(facts), *crossed.unseen(facts)]
     return found + statements.problems(facts) + costs.problems(facts.costs, facts.cost_sentences, facts.names("remedy"))
 
 

@@ -18,7 +18,7 @@ _COST = re.compile(r"\b(costs?|pays?|price|opens|loses)\b")
 
 @dataclass(frozen=True)
 class Proof:
-    """What the cells of a remedy say for one stack, driver and transport.
+    """What the cells of a remedy, or of a hazard with it in place, say for one stack, driver and transport.
 
     `quality` is `works` or `new session` if that is what all of them do, None if one does something else or none was
     observed.
@@ -36,15 +36,23 @@ class Proof:
 
 def prove(facts: Facts, remedy: str, stack: str, driver: str, transport: str | None = None) -> Proof:
     """Return whether a remedy protects with a stack and driver, over one transport or all of them."""
-    cells = facts.of(example=remedy, stack=stack, driver=driver, transport=transport)
+    return _proof(remedy, facts.of(example=remedy, stack=stack, driver=driver, transport=transport))
+
+
+def cross(facts: Facts, hazard: str, remedy: str, stack: str, driver: str, transport: str | None = None) -> Proof:
+    """Return whether a remedy protects from a hazard, whose own steps were run with it in place."""
+    return _proof(remedy, facts.crossings(hazard, remedy, stack=stack, driver=driver, transport=transport))
+
+
+def _proof(remedy: str, cells: list[Observation]) -> Proof:
     seen = {outcome for cell in cells for outcome in cell.seen}
     quality = None if not cells or seen - set(GOOD) else GOOD[1] if GOOD[1] in seen else GOOD[0]
     return Proof(remedy, cells, quality)
 
 
 def remedies_for(facts: Facts, hazard: str, stack: str, driver: str, transport: str | None = None) -> list[Proof]:
-    """Return the tested remedies of a hazard: first those that keep the parent's session, then as it names them."""
-    proofs = [prove(facts, name, stack, driver, transport) for name in facts.remedies(hazard)]
+    """Return the remedies that protect from a hazard there: first those that keep the parent's session."""
+    proofs = [cross(facts, hazard, name, stack, driver, transport) for name in facts.remedies(hazard, stack=stack)]
     return sorted((proof for proof in proofs if proof.quality), key=lambda proof: GOOD.index(proof.quality or ""))
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace as replace_struct
 
 from matrix import catalogue
-from matrix.catalogue import claims
+from matrix.catalogue import claims, crossed, crossed_claims
 from matrix.catalogue.launcher_claims import launcher_cells
 from matrix.pages.costs import read_sentences
 from matrix.pages.prose import Prose, read_prose
-from matrix.records import costs, launcher_results, server_results
+from matrix.records import costs, crossed_results, launcher_results, server_results
 from matrix.records import results as files
 from matrix.records.outcomes import by_outcome
 from matrix.records.reading import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from matrix.catalogue import Example
@@ -184,19 +184,52 @@ class Facts:
         groups = by_outcome(self.of(example=name)).values()
         return [next((seen for seen in some if seen.id in named), some[0]) for some in groups]
 
-    def remedies(self, hazard: str) -> list[str]:
-        """Return the remedies of a hazard: those its docstrings name, in that order, and those that name it."""
-        return self._counterparts(hazard, "remedy")
+    @functools.cached_property
+    def crossed(self) -> dict[tuple[str, str], list[Observation]]:
+        """Observations of crossed cells by hazard and remedy, without those of cells that are gone or not run."""
+        read = crossed_results.read(self.results)
+        found: dict[tuple[str, str], list[Observation]] = {}
+        for cell in crossed.crossed_cells(self.root):
+            if (seen := read.get(cell.id)) and seen.applies:
+                found.setdefault(crossed_results.parts(cell), []).append(seen)
+        return found
 
-    def hazards(self, remedy: str) -> list[str]:
-        """Return the hazards that a remedy is for, as its docstring or theirs says."""
-        return self._counterparts(remedy, "hazard")
+    @functools.cached_property
+    def crossed_claims(self) -> dict[str, Claim]:
+        """Claims about crossed cells by cell id; raises MatrixError if a file of claims is malformed."""
+        return {cell.id: claim for cell, claim in crossed_claims.crossed_claims(self.root).items()}
 
-    def _counterparts(self, name: str, kind: str) -> list[str]:
-        named = [other for stack in self.stacks(name) for other in self.examples[stack, name].counterparts]
-        naming = {other for (_, other), e in self.examples.items() if e.kind == kind and name in e.counterparts}
-        known = self.names()
-        return [other for other in dict.fromkeys([*named, *sorted(naming)]) if other in known]
+    def crossings(
+        self,
+        hazard: str,
+        remedy: str,
+        *,
+        stack: str | None = None,
+        driver: str | None = None,
+        transport: str | None = None,
+    ) -> list[Observation]:
+        """Return the observations of a hazard with a remedy in place, at some coordinates."""
+        wanted = {"stack": stack, "driver": driver, "transport": transport}
+        given = {axis: value for axis, value in wanted.items() if value is not None}
+        among = self.crossed.get((hazard, remedy), ())
+        return [seen for seen in among if all(getattr(seen.cell, axis) == value for axis, value in given.items())]
+
+    @functools.cached_property
+    def protecting(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """Which remedies protect from which hazards, by stack and driver; see `crossed_results.protecting`."""
+        return crossed_results.protecting(seen for cells in self.crossed.values() for seen in cells)
+
+    def remedies(self, hazard: str, *, stack: str | None = None) -> list[str]:
+        """Return the remedies that protect from a hazard with one driver at least."""
+        return self._counterparts(stack, lambda pair: pair[1] if pair[0] == hazard else None)
+
+    def hazards(self, remedy: str, *, stack: str | None = None) -> list[str]:
+        """Return the hazards that a remedy protects from with one driver at least."""
+        return sorted(self._counterparts(stack, lambda pair: pair[0] if pair[1] == remedy else None))
+
+    def _counterparts(self, stack: str | None, other: Callable[[tuple[str, str]], str | None]) -> list[str]:
+        places = (pairs for (where, _), pairs in self.protecting.items() if stack in (None, where))
+        return list(dict.fromkeys(name for pairs in places for pair in pairs if (name := other(pair))))
 
 
 def load(results: Path = files.RESULTS, root: Path = ROOT, *, only: str = "") -> Facts:

@@ -153,8 +153,11 @@ def _best(
     """
     counts: dict[str, int] = {}
     for hazard in hazards:
-        for remedy in facts.remedies(hazard):
-            counts[remedy] = counts.get(remedy, 0) + 1
+        for remedy in facts.names("remedy"):
+            if (stack, remedy) in facts.examples and all(
+                _protects(facts, hazard, remedy, stack, name) for name in _run_with(facts, remedy, stack, drivers)
+            ):
+                counts[remedy] = counts.get(remedy, 0) + 1
     names = [name for name in counts if not (launcher and name in launcher.not_here)]
     tested = [found for name in names if (found := _tested(facts, name, stack, drivers))]
     prefer = list(launcher.prefer) if launcher else []
@@ -173,6 +176,19 @@ def _best(
     return replace(best, cost=tuple(choice.cost(facts, proof)[:3]))
 
 
+def _run_with(facts: Facts, remedy: str, stack: str, drivers: list[str] | None) -> list[str]:
+    """Return the drivers of which an answer is asked for, else all that a remedy can be run with."""
+    needs = facts.examples[stack, remedy].needs
+    return drivers or [name for name, one in facts.drivers.items() if one.runs(stack, needs)]
+
+
+def _protects(facts: Facts, hazard: str, remedy: str, stack: str, driver: str) -> bool:
+    """Whether a remedy protects from a hazard; if none of a stack was crossed with a driver, whether it works."""
+    if (stack, driver) in facts.protecting:
+        return choice.cross(facts, hazard, remedy, stack, driver).quality is not None
+    return choice.prove(facts, remedy, stack, driver).quality is not None
+
+
 def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None) -> tuple[Fix, choice.Proof] | None:
     """Return a remedy, without its cost, and the proof if it is tested with each of some drivers.
 
@@ -181,7 +197,7 @@ def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None) ->
     example = facts.examples.get((stack, remedy))
     if example is None:
         return None
-    which = drivers or [name for name, one in facts.drivers.items() if one.runs(stack, example.needs)]
+    which = _run_with(facts, remedy, stack, drivers)
     proofs = [choice.prove(facts, remedy, stack, name) for name in which]
     if not proofs or not all(proof.quality for proof in proofs):
         return None

@@ -15,7 +15,7 @@ from matrix.catalogue.pattern import pattern
 from matrix.catalogue.reproductions import FOLDER as REPRODUCTIONS
 from matrix.catalogue.reproductions import reproductions
 from matrix.errors import MatrixError
-from matrix.pages import compat, content, costs, errors, explain, launcher_pages, servers, tables, words
+from matrix.pages import compat, content, costs, crossed, errors, explain, launcher_pages, servers, tables, words
 from matrix.pages.facts import by_example
 from matrix.pages.launched import answers
 from matrix.pages.links import relative
@@ -79,6 +79,10 @@ class _Page:
     def fixes(self, names: list[str]) -> str:
         """Return a table of remedies by drivers, which says of a remedy that fails that it is none."""
         return tables.fixes(self._facts, self.link, names)
+
+    def crossed(self, name: str, stack: str) -> str:
+        """Return a table of what a hazard does with each remedy in place, or each hazard with a remedy."""
+        return crossed.table(self._facts, self.link, name, stack)
 
     def by_transport(self, name: str, *, anchors: bool = False) -> str:
         """Return an example's cells as a table."""
@@ -197,6 +201,7 @@ def _environment() -> jinja2.Environment:
         "pattern": pattern,
         "content": content,
         "compat": compat,
+        "crossed": crossed,
         "launched": launcher_pages,
         "every_answer": answers,
         "figures": costs,

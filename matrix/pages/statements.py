@@ -134,12 +134,8 @@ def _unknown_cells(facts: Facts, where: str, globs: Iterable[str]) -> list[str]:
 
 
 def _unknown_examples(facts: Facts) -> Iterator[str]:
-    """Say which examples that prose or docstrings name are not there."""
+    """Say which examples that prose names are not there."""
     known = facts.names()
-    for (_, name), example in facts.examples.items():
-        for other in example.counterparts:
-            if other not in known or other == name:
-                yield f"{example.path}: names {other}, which is {'itself' if other == name else 'no example'}"
     for launcher in facts.prose.launchers:
         for other in (*launcher.hazards, *launcher.prefer, *launcher.not_here):
             if other not in known:

@@ -153,6 +153,22 @@ class ConfigurationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("it has neither `requires` nor `python`, so that nothing differs from the pins")
 
 
+class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the programs of a stack connect, so that remedies can be put in place there.
+
+    `opens` (`module:function`) is what they connect or create their engine with, `opened` what remedies call what that
+    returns, and `holder` what they call the object that holds it and opens another when it is needed. `names` are what
+    else remedies name, as `module:name`. `pools` says the same of programs that keep a pool of their own, by the
+    capability that these need.
+    """
+
+    opens: Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:\w+$")] | None = None
+    opened: str = ""
+    holder: str = ""
+    names: dict[str, Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:\w+$")]] = {}
+    pools: dict[str, Program] = {}
+
+
 class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stack, from `stack.toml` in the folder of its examples.
 
@@ -160,7 +176,7 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     the requirements of its ORM, with the range of versions that the claims hold for; `nox -s lock` pins them in each
     driver's environment. `distribution` is the ORM's name on the package index. `project` are files of the folder that
     are no examples and that examples need, the helper left out. `preload` are modules that the interpreter of its
-    examples imports before it forks: nothing that imports a driver by itself.
+    examples imports before it forks: nothing that imports a driver by itself. `program` says how its programs connect.
     """
 
     name: str
@@ -170,6 +186,7 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     distribution: str | None = None
     project: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    program: Program = Program()
 
 
 class PackageFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -52,7 +52,7 @@ class _Format(msgspec.Struct):
 class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The cells of one stack, example and server of which the same was observed (see Observation for the fields)."""
 
-    cell: Annotated[str, msgspec.Meta(pattern=r"^[\w-]+/[\w-]+/[\w-]+(\.\d+)*\Z")]
+    cell: Annotated[str, msgspec.Meta(pattern=r"^[\w-]+/[\w+-]+/[\w-]+(\.\d+)*\Z")]
     transports: Annotated[list[Transport], msgspec.Meta(min_length=1)]
     outcome: Outcome
     seen: dict[Outcome, _Count]

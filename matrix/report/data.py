@@ -35,7 +35,7 @@ class Card(msgspec.Struct, frozen=True):
     title: str
     body: str
     kind: str
-    counterparts: tuple[str, ...]
+    counterparts: dict[str, tuple[str, ...]]
     path: str
     code: str
     yours: tuple[str, ...]

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from matrix.catalogue import STACKS, cells, examples
 from matrix.catalogue.pattern import pasted, pattern
 from matrix.files import write_text
+from matrix.records import crossed_results, results
 from matrix.records.facts import TRANSPORTS
 from matrix.records.outcomes import OUTCOMES, PLAIN_WORDS, SIGNS, by_outcome
 from matrix.records.reading import ROOT
@@ -75,6 +76,7 @@ def write_report(summary: Summary, reasons: Mapping[str, Reason], path: Path) ->
     What the examples do, and their code, is read from this checkout. Raises MatrixError if the file cannot be written.
     """
     cards = {}
+    protecting = crossed_results.protecting(crossed_results.read(results.RESULTS).values())
     for (stack, name), example in examples().items():
         copied = pattern(ROOT / example.path)
         whose = [cell.driver for cell in cells() if (cell.stack, cell.example) == (stack, name)]
@@ -82,7 +84,7 @@ def write_report(summary: Summary, reasons: Mapping[str, Reason], path: Path) ->
             title=example.title,
             body=example.body,
             kind=example.kind,
-            counterparts=example.counterparts,
+            counterparts=_counterparts(stack, name, protecting),
             path=example.path.as_posix(),
             code=copied.code,
             yours=copied.yours,
@@ -90,6 +92,18 @@ def write_report(summary: Summary, reasons: Mapping[str, Reason], path: Path) ->
             by_driver={d: pasted(ROOT / example.path, d).code for d in dict.fromkeys(whose) if copied.from_driver},
         )
     write_text(path, render(summary, reasons, cards))
+
+
+def _counterparts(
+    stack: str, name: str, protecting: Mapping[tuple[str, str], list[tuple[str, str]]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the remedies that protect from a hazard in a stack, by driver."""
+    found = {
+        driver: tuple(remedy for hazard, remedy in pairs if hazard == name)
+        for (where, driver), pairs in protecting.items()
+        if where == stack
+    }
+    return {driver: names for driver, names in found.items() if names}
 
 
 def render(summary: Summary, reasons: Mapping[str, Reason], cards: Mapping[str, Card]) -> str:

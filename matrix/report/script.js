@@ -437,7 +437,7 @@
       el("summary", {}, example.kind === "remedy" ? "The code of this remedy" : "The code that did this", " ", el("code", {}, example.path)),
       yours(example), codeBlock("Code", codeOf(example, rest[0])));
     if (example.kind === "remedy") return el("section", {}, el("h3", {}, "Code to copy"), own);
-    const remedies = example.counterparts.filter((name) => all.examples[`${stack}/${name}`]).map((name, index) => {
+    const remedies = (example.counterparts[rest[0]] || []).filter((name) => all.examples[`${stack}/${name}`]).map((name, index) => {
       const remedy = all.examples[`${stack}/${name}`], cell = [stack, name, ...rest].join("/"), found = byId.get(cell);
       return el("details", { class: "remedy", open: index === 0 },
         el("summary", {}, el("code", {}, name), " ", found ? [badge(found.outcome, $("i", found.link).textContent), " here"] : ""),

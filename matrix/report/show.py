@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix import catalogue
+from matrix.catalogue import crossed, crossed_claims
 from matrix.catalogue.claims import claims, reasons
 from matrix.errors import MatrixError
-from matrix.records import results
+from matrix.records import crossed_results, results
 from matrix.records.claim import Claim, Reason
 from matrix.records.evidence import Evidence
 from matrix.records.lanes import drawing
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from matrix.records.observation import ServerView, View
+    from matrix.records.observation import Coordinates, ServerView, View
 
 WIDTH = 100
 
@@ -44,25 +45,33 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """Everything that is known of one cell; None is what is not known."""
+    """Everything that is known of one cell; None is what is not known.
+
+    `remedy` is the code of a crossed cell's remedy, and what ran at which point.
+    """
 
     cell: Observation
     evidence: Evidence | None
     example: About
     claim: Claim | None
     reason: Reason | None
+    remedy: str = ""
 
 
 def find(folder: Path, key: str) -> Shown:
     """Return everything that is known of one cell; raise MatrixError if nothing was observed of it."""
-    cells = {cell.id: cell for cell in catalogue.cells(servers=server_names())}
+    known = crossed.crossed_cells() if crossed_results.PLUS in key else catalogue.cells(servers=server_names())
+    cells = {cell.id: cell for cell in known}
     if key not in cells:
-        matching = catalogue.select([key], cells.values() if key.count("/") == 4 else catalogue.cells())
+        usual = crossed.crossed_cells() if crossed_results.PLUS in key else catalogue.cells()
+        matching = catalogue.select([key], cells.values() if key.count("/") == 4 else usual)
         if len(matching) > 1:
             names = ", ".join(cell.id for cell in matching[:4])
             raise MatrixError(f"{key!r} names {len(matching)} cells, and one can be shown: {names}, ...")
         key = matching[0].id
     cell = cells[key]
+    if crossed.is_crossed(cell):
+        return _find_crossed(folder, cell)
     observed = results.read(folder / f"{cell.driver}.json").get(key)
     if observed is None:
         raise MatrixError(f'{key}: nothing was observed yet; nox -s "matrix({cell.driver})" -- --only {key}')
@@ -76,14 +85,34 @@ def find(folder: Path, key: str) -> Shown:
             title=example.title,
             kind=example.kind,
             file=str(example.path),
-            counterparts={
-                name: str(examples[cell.stack, name].path)
-                for name in example.counterparts
-                if (cell.stack, name) in examples
-            },
+            counterparts={name: str(examples[cell.stack, name].path) for name in _counterparts(cell)},
         ),
         claim=claim,
         reason=reasons().get(claim.reason) if claim else None,
+    )
+
+
+def _counterparts(cell: Coordinates) -> list[str]:
+    """Return the remedies that protect from a cell's hazard there, or the hazards that its remedy protects from."""
+    pairs = crossed_results.protecting(crossed_results.read(results.RESULTS).values()).get(
+        (cell.stack, cell.driver), []
+    )
+    return [other for pair in pairs if cell.example in pair for other in pair if other != cell.example]
+
+
+def _find_crossed(folder: Path, cell: Coordinates) -> Shown:
+    """Return what is known of a crossed cell: the hazard's example, and the code of the remedy that was in place."""
+    observed = crossed_results.read(folder).get(cell.id)
+    if observed is None:
+        raise MatrixError(f'{cell.id}: nothing was observed yet; nox -s "remedies({cell.driver})" -- --only {cell.id}')
+    hazard, remedy = (catalogue.examples()[cell.stack, name] for name in crossed_results.parts(cell))
+    return Shown(
+        cell=observed,
+        evidence=None,
+        example=About(hazard.title, hazard.kind, str(hazard.path), {remedy.name: str(remedy.path)}),
+        claim=crossed_claims.crossed_claims().get(cell),
+        reason=None,
+        remedy=crossed.as_text(cell),
     )
 
 
@@ -129,6 +158,8 @@ def _page(shown: Shown, width: int) -> RenderableType:
     facts.add_row("claimed", " or ".join(claim.outcomes) if claim else "nothing yet")
     if claim and claim.note:
         facts.add_row("", claim.note)
+    if claim and shown.remedy:
+        facts.add_row("because", claim.reason)
     if claim and reason:
         facts.add_row("reason", f"{reason.sentence} ({claim.reason})")
     word = "remedy" if example.kind == "hazard" else "remedy for"
@@ -138,7 +169,8 @@ def _page(shown: Shown, width: int) -> RenderableType:
     facts.add_row("versions", ", ".join(named_version(*item) for item in cell.versions.items()))
     legend = Padding(Text(timeline.LEGEND, style="dim"), (1, 0, 0, 0))
     drawn: list[RenderableType] = [timeline.table(found, times=True, width=width), legend] if found.rows else []
-    return Group(*head, *drawn, Text(), facts)
+    code = [Text(), Text(shown.remedy)] if shown.remedy else []
+    return Group(*head, *drawn, Text(), facts, *code)
 
 
 def named_version(name: str, version: str) -> str:

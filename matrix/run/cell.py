@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matrix.catalogue import module
+from matrix.catalogue import crossed
 from matrix.process.execute import execute
 from matrix.records.run import Run
 from matrix.records.stable import stable
@@ -46,6 +46,7 @@ _OURS = (
     "PYTHONPATH",
     "COVERAGE_PROCESS_START",
     VARIABLE,
+    crossed.VARIABLE,
 )
 
 
@@ -114,6 +115,7 @@ def run_cell(
     something unreadable, or did not use what the cell is about; MatrixError if the server does not answer any more.
     """
     cell, server = subject.cell, subject.server
+    module, environ = crossed.command(cell, around.root)
     with database_of(observer, database, server):
         before = len(observer.sessions(database))
         counted = observer.counters(database)
@@ -123,9 +125,10 @@ def run_cell(
         with StepChannel(around.folder / f"{database}.steps", views.look) as channel:
             with _reached(subject, around) as (reached, connections):
                 execution = execute(
-                    [str(subject.environment.interpreter), "-m", module(cell, around.root)],
+                    [str(subject.environment.interpreter), "-m", module],
                     env={
                         **around.environ,
+                        **environ,
                         **subject.environment.environ(subject.driver),
                         "DATABASE_URL": subject.driver.url(cell.stack, cell.transport, reached, database),
                         VARIABLE: str(channel.path),

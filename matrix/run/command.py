@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from matrix import catalogue
 from matrix.arguments import nearest
 from matrix.catalogue.claims import claims
+from matrix.catalogue.crossed import crossed_cells
 from matrix.errors import MatrixError
 from matrix.pages.facts import load, shown_cells
 from matrix.records import results
+from matrix.records.reading import ROOT
 from matrix.records.summary import Summary, read_summary, write_summary
 from matrix.report import command as reporting
 from matrix.report import show, table
@@ -38,7 +42,46 @@ SHOWN = 40
 def add_commands(commands: Any) -> None:
     """Add the commands to the subparsers, each with its function as `command`, which returns the exit status."""
     add = commands.add_parser("run", help="run cells on real servers and compare with the claims", allow_abbrev=False)
-    add.set_defaults(command=_run)
+    add.set_defaults(command=_run, remedies=False)
+    _add_run(add)
+    add = commands.add_parser(
+        "remedies", help="run each hazard with each remedy in place and compare with the claims", allow_abbrev=False
+    )
+    add.set_defaults(command=_run, remedies=True)
+    _add_run(add)
+
+    add = commands.add_parser("table", help="print the table of results that are there", allow_abbrev=False)
+    add.set_defaults(command=_show_table)
+    add.add_argument(
+        "results", nargs="*", type=Path, metavar="DIR", help="folders of results (default: matrix/results)"
+    )
+
+    add = commands.add_parser("show", help="show one cell: what happened, in which order, and why")
+    add.set_defaults(command=_show, driver=None)
+    add.add_argument("cell", metavar="ID", help="a cell's id, or a glob that matches one")
+    add.add_argument("--format", choices=("text", "json"), default="text", help="for people or for machines")
+    add.add_argument("--results", type=Path, default=results.RESULTS, metavar="DIR", help="results to read")
+
+    add = commands.add_parser("compare", help="check that other results show what the committed ones show")
+    add.set_defaults(command=_compare)
+    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of results")
+
+    add = commands.add_parser(
+        "merge", help="add the runs in other folders of results to the committed counts", allow_abbrev=False
+    )
+    add.set_defaults(command=_merge)
+    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders that `run --output DIR` wrote")
+    add.add_argument(
+        "--output", type=Path, default=results.RESULTS, metavar="DIR", help="add to these, not to matrix/results"
+    )
+
+    add = commands.add_parser("summary", allow_abbrev=False)  # for the noxfile
+    add.set_defaults(command=_summary)
+    add.add_argument("files", nargs="+", type=Path, metavar="FILE")
+
+
+def _add_run(add: argparse.ArgumentParser) -> None:
+    """Add the options of a run."""
     add.add_argument(
         "--driver",
         action="append",
@@ -97,35 +140,6 @@ def add_commands(commands: Any) -> None:
     )
     reporting.add_options(add)
     add.add_argument("--summary", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # for the noxfile
-
-    add = commands.add_parser("table", help="print the table of results that are there", allow_abbrev=False)
-    add.set_defaults(command=_show_table)
-    add.add_argument(
-        "results", nargs="*", type=Path, metavar="DIR", help="folders of results (default: matrix/results)"
-    )
-
-    add = commands.add_parser("show", help="show one cell: what happened, in which order, and why")
-    add.set_defaults(command=_show, driver=None)
-    add.add_argument("cell", metavar="ID", help="a cell's id, or a glob that matches one")
-    add.add_argument("--format", choices=("text", "json"), default="text", help="for people or for machines")
-    add.add_argument("--results", type=Path, default=results.RESULTS, metavar="DIR", help="results to read")
-
-    add = commands.add_parser("compare", help="check that other results show what the committed ones show")
-    add.set_defaults(command=_compare)
-    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of results")
-
-    add = commands.add_parser(
-        "merge", help="add the runs in other folders of results to the committed counts", allow_abbrev=False
-    )
-    add.set_defaults(command=_merge)
-    add.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders that `run --output DIR` wrote")
-    add.add_argument(
-        "--output", type=Path, default=results.RESULTS, metavar="DIR", help="add to these, not to matrix/results"
-    )
-
-    add = commands.add_parser("summary", allow_abbrev=False)  # for the noxfile
-    add.set_defaults(command=_summary)
-    add.add_argument("files", nargs="+", type=Path, metavar="FILE")
 
 
 def add_python(parser: argparse.ArgumentParser) -> None:
@@ -201,7 +215,8 @@ def _run(options: argparse.Namespace) -> int:
             raise MatrixError(f"--server {name!r}: there is no such server{nearest(name, known)}")
     if options.list:
         drivers = drivers_of(options) if options.driver else tuple(catalogue.drivers())
-        for cell in catalogue.select(options.only, catalogue.cells(servers=tuple(options.server) or None)):
+        every = crossed_cells if options.remedies else catalogue.cells
+        for cell in catalogue.select(options.only, every(ROOT, tuple(options.server) or None)):
             if cell.driver in drivers:
                 print(cell.id)
         return 0
@@ -217,10 +232,13 @@ def _run(options: argparse.Namespace) -> int:
             deadline=options.deadline,
             direct=options.direct,
             fresh=options.fresh,
+            remedies=options.remedies,
             pythons=pythons(options),
         )
     )
     summary.outputs = reporting.outputs(options)
+    if options.remedies and options.report == reporting.REPORT:  # that report is the matrix's
+        summary.outputs = msgspec.structs.replace(summary.outputs, html=None)
     summary.allow_missing = options.allow_missing
     if options.summary:
         write_summary(options.summary, summary)

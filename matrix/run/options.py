@@ -26,7 +26,8 @@ class Options:
     """What was asked for; see the command line for each.
 
     `pythons` names the interpreter that runs a driver's examples; for others see `interpreter`.
-    `root` is the repository that holds drivers and examples; `configuration` is what differs from the pins.
+    `remedies` asks for the crossed cells. `root` is the repository that holds drivers and examples; `configuration` is
+    what differs from the pins.
     """
 
     drivers: tuple[str, ...]
@@ -40,6 +41,7 @@ class Options:
     direct: bool = False
     fresh: bool = False
     quick: bool = False
+    remedies: bool = False
     pythons: dict[str, Path] = field(default_factory=dict)
     root: Path = ROOT
     configuration: Configuration | None = None

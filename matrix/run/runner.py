@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix import catalogue
+from matrix.catalogue import crossed, crossed_claims
 from matrix.catalogue.claims import claims, update
 from matrix.errors import MatrixError
 from matrix.files import folder_for_sockets
@@ -18,7 +19,7 @@ from matrix.pages.facts import load, shown_cells
 from matrix.process.execute import start
 from matrix.process.preloaded import Interpreters, possible
 from matrix.process.watchdog import Watchdog
-from matrix.records import results, server_results, version_results
+from matrix.records import crossed_results, results, server_results, version_results
 from matrix.records.claim import Claim
 from matrix.records.reading import shown
 from matrix.records.summary import Summary
@@ -31,7 +32,7 @@ from matrix.run.workers import Groups, Worker, work
 from matrix.servers import Server, Unavailable, running, title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from matrix.catalogue import Driver
     from matrix.pages.facts import Facts
@@ -89,11 +90,12 @@ def plan(options: Options) -> Plan:
     root = options.root
     servers, configuration = options.servers or None, options.configuration
     drivers = configuration.drivers if configuration else catalogue.drivers(root)
-    among = configuration.cells(servers) if configuration else catalogue.cells(root, servers=servers)
+    every = crossed.crossed_cells if options.remedies else catalogue.cells
+    among = configuration.cells(servers) if configuration else every(root, servers)
     cells = [cell for cell in catalogue.select(options.only, among) if cell.driver in options.drivers]
     known = catalogue.examples(root)
     for cell in cells:
-        if problem := known[cell.stack, cell.example].problem:
+        if problem := known[cell.stack, crossed_results.parts(cell)[0]].problem:
             raise MatrixError(problem)
     environments = {}
     for name in dict.fromkeys(cell.driver for cell in cells):
@@ -103,13 +105,18 @@ def plan(options: Options) -> Plan:
                 f"{name} is not installed for {shown(options.python(name))};"
                 f' nox -s "matrix({name})" makes an environment for it'
             )
-    claimed = {
-        cell: claim for name in environments for cell, claim in claims(name, root, reviewed=not options.update).items()
-    }
+    claimed = _claimed(options, environments)
     if configuration:
         recorded = version_results.read(results.RESULTS, configuration.name).observed()
         claimed |= {cell: Claim(tuple(seen), "recorded") for cell, seen in recorded.items() if cell in claimed}
     return Plan(tuple(cells), claimed, drivers, environments, options.repeat, root)
+
+
+def _claimed(options: Options, drivers: Iterable[str]) -> dict[Coordinates, Claim]:
+    if options.remedies:
+        return crossed_claims.crossed_claims(options.root, reviewed=not options.update)
+    found = (claims(name, options.root, reviewed=not options.update) for name in drivers)
+    return {cell: claim for some in found for cell, claim in some.items()}
 
 
 def run(options: Options) -> Summary:
@@ -121,7 +128,7 @@ def run(options: Options) -> Summary:
     if not planned.cells:
         return summary
     results.check_writable(options.output)
-    committed = options.output.resolve() == results.RESULTS.resolve()
+    committed = options.output.resolve() == results.RESULTS.resolve() and not options.remedies
     pages = load(options.output, options.root) if committed else None
     began = time.monotonic()
     with Watchdog() as watchdog, running(planned.servers, watchdog=watchdog) as servers:
@@ -136,7 +143,10 @@ def run(options: Options) -> Summary:
                 if tally.evidence:
                     summary.evidence[cell.id] = tally.evidence
     summary.seconds = time.monotonic() - began
-    _write(planned, options, summary, pages)
+    if options.remedies:
+        _write_crossed(planned, options, summary)
+    else:
+        _write(planned, options, summary, pages)
     return summary
 
 
@@ -167,7 +177,7 @@ def _run_cells(
         folder = stack.enter_context(private_folder(watchdog))
         tap: Tap | None = None
         evidence_of: Callable[[Run], Evidence] | None = None
-        if not options.direct:
+        if not (options.direct or options.remedies):
             # Imported here so that a run without the wire does without all of it.
             from matrix.run.tap import Tap  # noqa: PLC0415
             from matrix.wire.evidence import timeline  # noqa: PLC0415
@@ -213,6 +223,17 @@ def private_folder(watchdog: Watchdog) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         watchdog.release_folder(folder)
+
+
+def _write_crossed(planned: Plan, options: Options, summary: Summary) -> None:
+    """Write what was observed of crossed cells, and the claims if they are to be rewritten."""
+    current = {cell.id for cell in crossed.crossed_cells(options.root)}
+    for name in planned.environments:
+        observations = [seen for seen in summary.observations.values() if seen.cell.driver == name]
+        crossed_results.write(options.output, name, observations, current)
+    if options.update:
+        observed = {seen.cell: tuple(seen.seen) for seen in summary.observations.values() if seen.applies}
+        summary.reviewed += [str(shown(path)) for path in crossed_claims.update(observed, options.root)]
 
 
 def _write(planned: Plan, options: Options, summary: Summary, pages: Facts | None) -> None:

@@ -2,17 +2,26 @@
 
 Remedy. Every process reads its own rows.
 
-Remedy for: shares
+Points:
+    start: keep_apart(program)
 """
 
+from drivers import helper
 from drivers.helper import look_up, prepare
 
 # The pattern.
+
+
+def keep_apart(program):
+    """Have the program's processes open connections of their own."""
+    program.apart = True
+
 
 # What happens.
 
 
 def main():
+    keep_apart(helper.program)
     prepare()
     look_up("parent", 1, 1, 1)
     look_up("child 1", 101, 101, 2)
