@@ -215,6 +215,15 @@ def versions(session: nox.Session, configuration: str) -> None:
 
 
 @nox.session(default=False)
+@nox.parametrize("which", [nox.param(name, id=name) for name in ("newest", "beyond")])
+def drift(session: nox.Session, which: str) -> None:
+    """Run the newest versions, within the ranges and beyond them, and say what changed; exits 1 if an outcome did."""
+    made = configured(session, "harness", f"@{which}")
+    command = [str(made.pop("harness", "") or sys.exit(2)), "-m", "matrix", "drift", "--range", which]
+    session.run(*command, *named(made), *session.posargs, log=False, **ENDING)
+
+
+@nox.session(default=False)
 def table(session: nox.Session) -> None:
     """Print one table over what `matrix` ran; comes by itself at its end."""
     if not summaries and not failures:

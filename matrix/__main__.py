@@ -20,6 +20,7 @@ COMMANDS = {
     "matrix.run.command": ("run", "remedies", "table", "show", "compare", "merge", "summary"),
     "matrix.run.launcher_command": ("launchers",),
     "matrix.run.versions_command": ("versions",),
+    "matrix.run.drift_command": ("drift",),
     "matrix.report.command": ("report",),
     "matrix.pages.commands": ("pages", "site", "advise"),
     "matrix.pages.explain_command": ("explain",),

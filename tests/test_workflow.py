@@ -38,12 +38,18 @@ def test_it_runs_when_something_changes_and_every_week() -> None:
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
-def test_a_workflow_may_only_read_but_for_the_job_that_publishes_the_site(path: Path) -> None:
+def test_a_workflow_may_only_read_but_for_the_jobs_that_publish_the_site_or_write_an_issue(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text("utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
     more = {name: set(job["permissions"]) for name, job in workflow["jobs"].items() if "permissions" in job}
     publishing = {name for name, job in workflow["jobs"].items() if "environment" in job}
-    assert more == {name: {"pages", "id-token"} for name in publishing}
+    reporting = {
+        name
+        for name, job in workflow["jobs"].items()
+        if any("gh issue" in step.get("run", "") for step in job["steps"])
+    }
+    granted = {name: {"pages", "id-token"} for name in publishing} | {name: {"issues"} for name in reporting}
+    assert more == granted
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
