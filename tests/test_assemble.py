@@ -107,12 +107,13 @@ def test_a_remedy_is_offered_only_if_each_of_its_points_has_a_place(application:
     places = launchers()[launcher].facts.points.keys() | applications()[application].facts.points.keys()
     stack = applications()[application].facts.stack
     there = set(offered(application, launcher))
+    driver = next(one.name for one in drivers().values() if works_with(applications()[application], one))
     for (known, name), remedy in remedies().items():
         instead = {*launchers()[launcher].facts.instead, *applications()[application].facts.instead}
         if known == stack and not remedy.points.keys() <= places and name not in instead:
             assert name not in there
             with pytest.raises(MatrixError, match=f"^{name} cannot be put in place under {launcher}: "):
-                assemble(application, launcher, name, next(iter(drivers())))
+                assemble(application, launcher, name, driver)
 
 
 @pytest.fixture
