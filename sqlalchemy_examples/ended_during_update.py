@@ -37,7 +37,7 @@ def limit_time(time_is_up):
     """End this worker when its time is up, whatever it is doing, as time limits of task queues do."""
 
     def leave():
-        time_is_up.wait()
+        time_is_up.acquire()
         os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
@@ -57,10 +57,10 @@ def main():
     session = Session(engine)
     look_up(session, 1)
     holder = hold_replies()
-    time_is_up = multiprocessing.get_context("fork").Event()
+    time_is_up = multiprocessing.get_context("fork").Semaphore(0)
     worker = start_worker(child, session, time_is_up)
     wait_until_held(holder)
-    time_is_up.set()
+    time_is_up.release()
     wait_for(worker)
     release_reply(holder, hold=False)
     look_up(session, 2)
