@@ -1,7 +1,7 @@
 """The files of results of crossed cells: `<folder>/remedies/<driver>.json`, in the format of `results`.
 
-They hold what pages say of a hazard with a remedy in place: the outcome, and of the steps those that went wrong or
-never ended. There is no evidence beside them.
+They hold what pages say of a hazard with a remedy in place: the outcome, what each process saw, and the first step that
+went wrong in each. There is no evidence beside them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matrix.records.observation import Coordinates
     from matrix.records.outcomes import Outcome
+    from matrix.records.steps import Step
 
 #: The folder in a folder of results.
 FOLDER = "remedies"
@@ -70,14 +71,14 @@ def write(folder: Path, driver: str, observations: Iterable[Observation], curren
 
 
 def brief(seen: Observation) -> Observation:
-    """Return an observation without the steps that went well, and without what only those explain."""
-    unanswered = {(view.name, name) for view in (seen.parent, *seen.children) for name in view.unanswered}
-    steps = [
-        step for step in seen.steps if step.went_wrong or ((step.who, step.name) in unanswered and not step.result)
-    ]
+    """Return an observation with the first step alone that went wrong in each process, and what pages say besides."""
+    first: dict[str, Step] = {}
+    for step in seen.steps:
+        if step.went_wrong:
+            first.setdefault(step.who, step)
     return replace(
         seen,
-        steps=[replace(step, session=None, thread="") if step.result != "order" else step for step in steps],
+        steps=[replace(step, session=None, thread="") if step.result != "order" else step for step in first.values()],
         parent=replace(seen.parent, right=0),
         children=[replace(view, right=0) for view in seen.children if view.errors or view.wrong or view.unanswered],
         server=ServerView(lost=seen.server.lost, unwanted=seen.server.unwanted),
