@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +111,7 @@ class Page:
         variables = re.search(r"^Environment: (.*)\.$", section, re.MULTILINE)
         assert variables
         self.environ = dict(text.partition("=")[::2] for text in re.findall(r"`([^`]+)`", variables[1]) if "=" in text)
+        self.setup = self._command(section, "Set up")
         self.start = self._command(section, "Start")
         self.send = self._command(section, "Send work")
 
@@ -163,14 +165,14 @@ def requests(service: Service, _page: Page) -> list[tuple[float, str]]:
     return [(0.0, f"{number} {body}") for number, body in zip((*BEFORE, *AFTER), bodies, strict=True)]
 
 
-def tasks(service: Service, page: Page, env: dict[str, str]) -> list[tuple[float, str]]:
-    """Send tasks; kill a worker half-way."""
+def tasks(service: Service, page: Page, env: dict[str, str], *, kill: bool) -> list[tuple[float, str]]:
+    """Send tasks; kill a worker half-way if the launcher replaces those that die."""
     with Service(page.send, env=env, cwd=Path(), groups=NoGroups(), mark=next(marks), stdin=True) as sender:
         for numbers in (BEFORE, AFTER):
             for number in numbers:
                 sender.write(f"{number}\n".encode())
             wait_until(lambda last=numbers[-1]: len(rows(service.lines)) > last - BEFORE[0], str(numbers))  # type: ignore[misc]
-            if numbers is BEFORE:
+            if numbers is BEFORE and kill:
                 kill_a_worker(service)
     return service.lines
 
@@ -216,12 +218,14 @@ def test_what_a_page_prints_runs_in_a_new_folder_and_gets_every_row(
     look.create_database(database)
     try:
         look.create_orders(database)
-        command = [shutil.which(page.start[0], path=env["PATH"]) or page.start[0], *page.start[1:]]
-        page.send[:1] = [shutil.which(word, path=env["PATH"]) or word for word in page.send[:1]]
-        with Service(command, env=env, cwd=tmp_path, groups=NoGroups(), mark=next(marks)) as service:
+        for words in (page.setup, page.start, page.send):
+            words[:1] = [shutil.which(word, path=env["PATH"]) or word for word in words[:1]]
+        if page.setup:
+            subprocess.run(page.setup, env=env, check=True, timeout=PATIENCE)
+        with Service(page.start, env=env, cwd=tmp_path, groups=NoGroups(), mark=next(marks)) as service:
             if page.send:
-                lines = tasks(service, page, env)
-            elif "app.sock" in " ".join(command):
+                lines = tasks(service, page, env, kill=bool(launchers()[launcher].facts.serving.replace))
+            elif "app.sock" in " ".join(page.start):
                 lines = requests(service, page)
             else:
                 wait_until(lambda: not service.alive, "the program ends")

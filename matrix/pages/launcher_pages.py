@@ -172,6 +172,12 @@ def _files(drivers: dict[tuple[str, str], list[str]], every: int) -> list[File]:
     ]
 
 
+def variables(launcher: Launcher, application: Application) -> list[str]:
+    """Return the environment variables of a program: with their values, if these do not depend on the machine."""
+    known = {**application.facts.environ, **launcher.facts.environ}
+    return [name if "{" in value else f"{name}={value}" for name, value in known.items()]
+
+
 def command(launcher: Launcher, application: Application, words: Iterable[str]) -> str:
     """Return a command of a launcher's as a user writes it."""
     uses = {"python": "python", "bin": "", "socket": "app.sock", **application.facts.uses, **launcher.facts.uses}

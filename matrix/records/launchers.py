@@ -85,7 +85,7 @@ class ApplicationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a launcher is started and given work.
 
-    `command` is run in the application's folder; `{python}`, `{bin}` (the folder of its programs), `{socket}` (where to
+    `command` is run in the application's folder, after `setup`, if there is any, has ended; `{python}`, `{bin}` (the folder of its programs), `{socket}` (where to
     listen) and what the application `uses` are filled in. `work` says how it gets it: `http`, requests on the socket;
     `tasks`, numbers that the program `send` (a command too) reads from its standard input and hands to the broker;
     `program`, it does all of it by itself and ends. `replace` are the signals that replace a worker, one worker each:
@@ -95,6 +95,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     command: tuple[str, ...]
     work: Literal["http", "tasks", "program"]
+    setup: tuple[str, ...] = ()
     send: tuple[str, ...] = ()
     replace: tuple[str, ...] = ()
     stop: str = "SIGTERM"

@@ -196,6 +196,7 @@ class _Running:
             "RECORDED_STACK": subject.stack.facts.name,
             VARIABLE: str(channel.path),
         }
+        self._set_up()
         self.service = Service(
             self._filled(self._serving.command),
             env=self._env,
@@ -226,6 +227,26 @@ class _Running:
             "socket": str(self._socket),
         }
         return [word.format_map(uses) for word in command]
+
+    def _set_up(self) -> None:
+        """Run what has to be run before the launcher is started; raise BrokenCellError if it fails."""
+        if not self._serving.setup:
+            return
+        with self._beside(self._serving.setup) as program:
+            program.wait(lambda: not program.alive, STARTING)
+            if program.returncode != 0:
+                raise BrokenCellError(f"{self._serving.setup[-1]} failed: {program.last_words()}")
+
+    def _beside(self, command: Iterable[str]) -> Service:
+        """Return a program beside the launcher, which reports no steps; ending it must not end the launcher."""
+        return Service(
+            self._filled(command),
+            env={name: value for name, value in self._env.items() if name != VARIABLE},
+            cwd=self._folder,
+            groups=self._around.groups,
+            mark=self._marks[1],
+            stdin=True,
+        )
 
     def work(self) -> None:
         """Give it work, replace workers, and give it work again; raise BrokenCellError if it never comes up."""
@@ -325,16 +346,8 @@ class _Running:
     @contextlib.contextmanager
     def _tasks(self) -> Iterator[Callable[[int], None]]:
         """Start the program that sends tasks; yield a function that has one sent and waits until it is done."""
-        env = {name: value for name, value in self._env.items() if name != VARIABLE}
         lock = threading.Lock()
-        with Service(
-            self._filled(self._serving.send),
-            env=env,
-            cwd=self._folder,
-            groups=self._around.groups,
-            mark=self._marks[1],  # ending it must not end the launcher
-            stdin=True,
-        ) as sender:
+        with self._beside(self._serving.send) as sender:
 
             def send(number: int) -> None:
                 with lock:
