@@ -86,7 +86,7 @@ def subject(root: Path, launcher: str, installed: dict[str, str] | None = None) 
     return launching.LauncherSubject(cell, driver, stack, application, launchers(root)[launcher], found, server(name))
 
 
-def add_launcher(root: Path, fake: str) -> str:
+def add_launcher(root: Path, fake: str, serving: str = 'work = "http"') -> str:
     """Add a launcher that runs a fake, and return its name."""
     folder = root / "launchers" / fake
     folder.mkdir()
@@ -94,7 +94,7 @@ def add_launcher(root: Path, fake: str) -> str:
     names = ", ".join(f'"{path.parent.name}"' for path in root.glob("launchers/applications/*/application.toml"))
     (folder / "launcher.toml").write_text(
         f'title = "{fake}"\norder = 99\nforks = ""\ninherits = ""\nleaves = ""\nhooks = []\napplications = [{names}]\n'
-        '[serving]\ncommand = ["{python}", "main.py", "{socket}"]\nwork = "http"\n'
+        f'[serving]\ncommand = ["{{python}}", "main.py", "{{socket}}"]\n{serving}\n'
     )
     return fake
 
@@ -131,7 +131,34 @@ def test_a_launcher_that_cannot_be_judged_is_one_line_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(launching, "STARTING", 0.7 if fake == "never_comes_up" else 20.0)
     monkeypatch.setattr(launching, "STOPPING", 0.5)
-    one = subject(repository, add_launcher(repository, fake))
+    assert problem(repository, subject(repository, add_launcher(repository, fake))) == line
+
+
+@pytest.mark.parametrize(
+    ("serving", "line"),
+    [
+        (
+            'work = "tasks"\nup = "listening"\nsend = ["{python}", "-c", "import sys; sys.exit(\'no broker\')"]',
+            "the program that sends tasks ended: no broker",
+        ),
+        (
+            'work = "tasks"\nup = "listening"\nsend = ["{python}", "-c", "import sys; input(); sys.exit(\'broken\')"]',
+            "the program that sends tasks ended: broken",
+        ),
+        (
+            'work = "http"\nsetup = ["{python}", "-c", "import sys; sys.exit(\'no such table\')"]',
+            "the set-up failed: no such table",
+        ),
+    ],
+)
+def test_a_broker_or_a_table_that_is_not_there_is_one_line_and_leaves_nothing(
+    repository: Path, serving: str, line: str
+) -> None:
+    assert problem(repository, subject(repository, add_launcher(repository, "serves_nothing", serving))) == line
+
+
+def problem(repository: Path, one: launching.LauncherSubject) -> str:
+    """Run a cell that cannot be judged, check that it leaves nothing, and return the line that says why."""
     before, observer = children(), NoObserver()
     with Watchdog() as watchdog:
         folder = repository / "run"
@@ -146,13 +173,13 @@ def test_a_launcher_that_cannot_be_judged_is_one_line_and_leaves_nothing(
                 database="db",
                 marks=(next(marks), next(marks)),
             )
-        assert str(caught.value) == line
     assert observer.dropped == ["db"]
     assert not list(folder.iterdir())
     deadline = time.monotonic() + 5
     while children() - before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert children() <= before
+    return str(caught.value)
 
 
 class NoGroups:

@@ -172,7 +172,6 @@ def _run_launcher(facts: Facts, launcher: str | None) -> tuple[str | None, list[
         return None, []
     known = {plainly(one): one for one in launchers(facts.root)}
     known |= {plainly(name): one.name for one in launchers(facts.root).values() for name in one.facts.common_names}
-    known |= {plainly(one.id): one.id for one in facts.prose.launchers if plainly(one.id) not in known}
     like = pasted.forks_like(launcher) or ""
     found = known.get(plainly(launcher)) or known.get(plainly(like))
     if found is None:

@@ -105,7 +105,10 @@ def advice(found: Answer, called: str, transport: str) -> list[str]:
     launcher, title = found.launcher, found.application.facts.title
     lines = [f"{launcher.facts.title}, {title}, {found.driver}, {transport}"]
     if called in launcher.facts.common_names:
-        lines += prose(f"{called} was not run: it forks as {launcher.name} does, and this is what was seen there.")
+        besides = launcher.facts.common_names[called]
+        lines += prose(
+            f"{called} was not run: it forks as {launcher.name} does, and this is what was seen there. {besides}"
+        )
     lines += [*prose(launcher.facts.forks), *prose(launcher.facts.leaves)]
     if not found.was_run:
         return [*lines, "", *prose(_not_run(found))]

@@ -127,19 +127,6 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             _compile(pattern)
 
 
-class Launcher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which examples matter under a launcher, where no launcher cell covers a case.
-
-    `hazards` can happen under it; `prefer` orders remedies that results rank alike; `not_here` names remedies that
-    cannot be written under it, and why.
-    """
-
-    id: Id
-    hazards: Texts
-    prefer: tuple[Text, ...] = ()
-    not_here: dict[str, Text] = {}
-
-
 class Advice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is often recommended, the example that does it, and the stacks that it is for, if not all."""
 
@@ -170,7 +157,6 @@ class Prose(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     article: tuple[ArticleClaim, ...] = ()
     symptoms: tuple[Symptom, ...] = ()
-    launchers: tuple[Launcher, ...] = ()
     advice: tuple[Advice, ...] = ()
     topics: tuple[Topic, ...] = ()
     glossary: tuple[Word, ...] = ()
@@ -198,7 +184,6 @@ def read_prose(root: Path) -> Prose:
         findings=read("findings", "finding", Finding),
         article=read("article", "claim", ArticleClaim),
         symptoms=read("symptoms", "symptom", Symptom),
-        launchers=read("launchers", "launcher", Launcher),
         advice=read("advice", "advice", Advice),
         topics=read("topics", "topic", Topic),
         glossary=read("glossary", "word", Word),

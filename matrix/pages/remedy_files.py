@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from matrix.catalogue import STACKS
+from matrix.catalogue.assemble import offered
+from matrix.catalogue.launchers import applications, launchers
 from matrix.catalogue.pattern import driver_code, pasted, pattern
 from matrix.errors import MatrixError
 from matrix.pages import choice
@@ -15,13 +18,15 @@ from matrix.pages.launched import files_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from matrix.pages.facts import Facts
-    from matrix.pages.prose import Launcher
     from matrix.records.observation import Observation
 
 #: How many hazards a remedy is chosen for, and how many cells are named for it.
 HAZARDS, CELLS = 3, 4
+#: What the fix is where a program works without any.
+NOTHING_NEEDED = "Nothing is needed: the program works as it is. Yours differs from it if it fails."
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,22 +68,20 @@ def fixes(
     """Return the best remedy of a stack, or the shortest of each if the stack is not known.
 
     It is the smallest that held under the launcher, as it was run there. If nothing was, it is one that is tested for
-    these hazards; if none is, for those that happen under the launcher, or anywhere. Without a driver its code is the
-    same for all of them. `application` is the kind of program, if it is not the stack's usual one, `pool` whether it
+    these hazards; if none is, for any, and the launcher has a place for it. Without a driver its code is the same for
+    all of them. `application` is the kind of program, if it is not the stack's usual one, `pool` whether it
     keeps a pool of its own, `inside` whether the code can stand where the launcher forks.
     """
-    under = next((one for one in facts.prose.launchers if plainly(one.id) == plainly(launcher or "")), None)
-    anyway = list(under.hazards if under else facts.names("hazard"))
     stacks = [stack] if stack else [name for name in STACKS if driver is None or name in facts.drivers[driver].stacks]
     by_stack: dict[str, Fix] = {}
     if launcher and driver:
         run = (_launched(facts, one, driver, launcher, application, pool=pool, inside=inside) for one in stacks)
         by_stack = {fix.stack: fix for fix in run if fix}
     found = (
-        _best(facts, names, name, [driver] if driver else None, under, short=stack is None)
+        _best(facts, names, name, [driver] if driver else None, launcher, short=stack is None)
         for name in stacks
         if name not in by_stack
-        for names in (list(hazards)[:HAZARDS], anyway)
+        for names in (list(hazards)[:HAZARDS], facts.names("hazard"))
     )
     for fix in filter(None, found):
         by_stack.setdefault(fix.stack, fix)
@@ -99,12 +102,14 @@ def _launched(
     except MatrixError:  # there is no such launcher or application, or none with a pool
         return None
     offers = [one for one in found.offers if inside or not one.advice.files.keys() & found.launcher.files.keys()]
+    if found.without and found.nothing_needed:
+        offers.insert(0, found.without)
     if not offers:
         return None
     offer, *others = offers
     return Fix(
         remedy=offer.remedy,
-        title=offer.advice.title,
+        title=NOTHING_NEEDED if found.nothing_needed else offer.advice.title,
         stack=stack,
         driver=driver,
         launcher=found.launcher.name,
@@ -143,13 +148,14 @@ def _best(
     hazards: list[str],
     stack: str,
     drivers: list[str] | None,
-    launcher: Launcher | None,
+    launcher: str | None,
     *,
     short: bool,
 ) -> Fix | None:
     """Return the best remedy: it keeps the parent's session, and is for most hazards or, if asked for, the shortest.
 
-    If the launcher is not known, those that fit few launchers come last.
+    It has a place under the launcher, and held there with other drivers; if the launcher is not known, those that few
+    launchers have a place for come last.
     """
     counts: dict[str, int] = {}
     for hazard in hazards:
@@ -158,17 +164,17 @@ def _best(
                 _protects(facts, hazard, remedy, stack, name) for name in _run_with(facts, remedy, stack, drivers)
             ):
                 counts[remedy] = counts.get(remedy, 0) + 1
-    names = [name for name in counts if not (launcher and name in launcher.not_here)]
+    places = {name: _placed(facts.root, stack, name) for name in launchers(facts.root)}
+    names = [name for name in counts if name in places.get(launcher or "", counts)]
     tested = [found for name in names if (found := _tested(facts, name, stack, drivers))]
-    prefer = list(launcher.prefer) if launcher else []
-    launchers = facts.prose.launchers
 
-    def rank(found: tuple[Fix, choice.Proof]) -> tuple[bool, bool, int, int]:
+    def rank(found: tuple[Fix, choice.Proof]) -> tuple[bool, bool, int, int, int]:
         fix, _ = found
-        few = not launcher and 2 * sum(fix.remedy not in one.not_here for one in launchers) <= len(launchers)
         lines = sum(text.count("\n") for text in fix.files.values())
-        place = prefer.index(fix.remedy) if fix.remedy in prefer else len(prefer)
-        return fix.quality != "works", few, lines if short else -counts[fix.remedy], place
+        held = _held(facts, stack, fix.remedy, launcher) if launcher else 0
+        few = 2 * sum(fix.remedy in placed for placed in places.values()) <= len(places)
+        worse = held <= 0 if launcher else few
+        return worse, fix.quality != "works", -held, *((lines, 0) if short else (-counts[fix.remedy], lines))
 
     if not tested:
         return None
@@ -187,6 +193,20 @@ def _protects(facts: Facts, hazard: str, remedy: str, stack: str, driver: str) -
     if (stack, driver) in facts.protecting:
         return choice.cross(facts, hazard, remedy, stack, driver).quality is not None
     return choice.prove(facts, remedy, stack, driver).quality is not None
+
+
+def _held(facts: Facts, stack: str, remedy: str, launcher: str) -> int:
+    """Return in how many cells more a remedy held under a launcher, with any driver, than it failed in."""
+    ran = (seen for seen in facts.launched.values() if (seen.cell.remedy, seen.cell.launcher) == (remedy, launcher))
+    known = applications(facts.root)
+    return sum(1 if seen.holds else -1 for seen in ran if known[seen.cell.application].facts.stack == stack)
+
+
+@functools.lru_cache
+def _placed(root: Path, stack: str, launcher: str) -> frozenset[str]:
+    """Return the remedies of a stack that a launcher has a place for."""
+    of_stack = (one.name for one in applications(root).values() if one.facts.stack == stack)
+    return frozenset(name for application in of_stack for name in offered(application, launcher, root))
 
 
 def _tested(facts: Facts, remedy: str, stack: str, drivers: list[str] | None) -> tuple[Fix, choice.Proof] | None:

@@ -136,10 +136,6 @@ def _unknown_cells(facts: Facts, where: str, globs: Iterable[str]) -> list[str]:
 def _unknown_examples(facts: Facts) -> Iterator[str]:
     """Say which examples that prose names are not there."""
     known = facts.names()
-    for launcher in facts.prose.launchers:
-        for other in (*launcher.hazards, *launcher.prefer, *launcher.not_here):
-            if other not in known:
-                yield f"docs/prose/launchers.toml: {launcher.id}: names {other}, which is no example"
     for advice in facts.prose.advice:
         if advice.example not in known:
             yield f"docs/prose/advice.toml: names {advice.example}, which is no example"

@@ -85,12 +85,13 @@ class ApplicationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a launcher is started and given work.
 
-    `command` is run in the application's folder, after `setup`, if there is any, has ended; `{python}`, `{bin}` (the folder of its programs), `{socket}` (where to
-    listen) and what the application `uses` are filled in. `work` says how it gets it: `http`, requests on the socket;
-    `tasks`, numbers that the program `send` (a command too) reads from its standard input and hands to the broker;
-    `program`, it does all of it by itself and ends. `replace` are the signals that replace a worker, one worker each:
-    its own, then that of another; nothing where workers are replaced by themselves. `stop` is the signal that ends it.
-    `up` is a text in its log that says that it takes work; without one it does when it listens.
+    `command` is run in the application's folder, after `setup`, if there is any, has ended; `{python}`, `{bin}` (the
+    folder of its programs), `{socket}` (where to listen) and what the application `uses` are filled in. `work` says how
+    it gets it: `http`, requests on the socket; `tasks`, numbers that the program `send` (a command too) reads from its
+    standard input and hands to the broker; `program`, it does all of it by itself and ends. `replace` are the signals
+    that replace a worker, one worker each: its own, then that of another; nothing where workers are replaced by
+    themselves. `stop` is the signal that ends it. `up` is a text in its log that says that it takes work; without one
+    it does when it listens.
     """
 
     command: tuple[str, ...]
@@ -107,10 +108,11 @@ class LauncherFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `requires` are the requirements that install it, `build_requires` those of compiling it, `service` names a server
     that it needs, and `environ` are variables that say where that is: `{redis}` is its socket, `{database}` the number
-    of a database of the program's own there. `common_names` are what else forks in the same way. `like` names a
-    launcher whose files and facts it has too, where its own do not replace them. `applications` are those that can be
-    run under it. `forks` says when and how it forks, `inherits` what a worker has of its parent, `hooks` which hooks
-    run, in their order, `leaves` how workers exit. `absent` says of a point that the launcher does not have why.
+    of a database of the program's own there. `common_names` are what else forks in the same way, each with a sentence
+    about what it does besides, if anything. `like` names a launcher whose files and facts it has too, where its own do
+    not replace them. `applications` are those that can be run under it. `forks` says when and how it forks, `inherits`
+    what a worker has of its parent, `hooks` which hooks run, in their order, `leaves` how workers exit. `absent` says
+    of a point that the launcher does not have why.
     """
 
     title: str
@@ -124,7 +126,7 @@ class LauncherFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     links: dict[str, Link] = {}
     requires: tuple[str, ...] = ()
     build_requires: tuple[str, ...] = ()
-    common_names: tuple[str, ...] = ()
+    common_names: dict[str, str] = {}
     service: Literal["redis"] | None = None
     environ: dict[str, str] = {}
     like: str | None = None

@@ -235,7 +235,7 @@ class _Running:
         with self._beside(self._serving.setup) as program:
             program.wait(lambda: not program.alive, STARTING)
             if program.returncode != 0:
-                raise BrokenCellError(f"{self._serving.setup[-1]} failed: {program.last_words()}")
+                raise BrokenCellError(f"the set-up failed: {program.last_words()}")
 
     def _beside(self, command: Iterable[str]) -> Service:
         """Return a program beside the launcher, which reports no steps; ending it must not end the launcher."""
@@ -329,6 +329,8 @@ class _Running:
                     self.hung = True
                     self._sockets.close()
                 time.sleep(0.005)
+        for future in futures:
+            future.result()
         wanted = {number for number in numbers if number not in self._problems}
         watch = _Watch(self, lambda: len(self._channel.steps))
         while not self.hung and not self._answered() >= wanted:
@@ -350,7 +352,7 @@ class _Running:
         with self._beside(self._serving.send) as sender:
 
             def send(number: int) -> None:
-                with lock:
+                with lock, contextlib.suppress(OSError):  # one that has ended is noticed below
                     sender.write(f"{number}\n".encode())
                 while number not in self._answered() and not self.hung:
                     if not sender.alive:
