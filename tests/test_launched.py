@@ -13,10 +13,12 @@ from matrix.__main__ import main
 from matrix.catalogue import drivers, stacks
 from matrix.catalogue.assemble import Advice, assemble
 from matrix.catalogue.launcher_claims import launcher_cells
+from matrix.catalogue.launchers import launchers
 from matrix.errors import MatrixError
 from matrix.pages.commands import advice
 from matrix.pages.facts import Facts, load
-from matrix.pages.launched import EARLIER, files_for, find_launcher, problems
+from matrix.pages.launched import EARLIER, answers, files_for, find_launcher, problems
+from matrix.pages.launcher_pages import launcher_table
 from matrix.pages.render import render
 from matrix.records import launcher_results
 from matrix.records.launchers import LauncherCell, LauncherObservation, Load
@@ -176,6 +178,29 @@ def test_a_result_that_fails_over_one_transport_takes_the_remedy_away_where_both
     facts = load(tmp_path)
     assert not files_for(facts, driver, APPLICATION, LAUNCHER).offers
     assert files_for(facts, driver, APPLICATION, LAUNCHER, transport="tcp").offers
+
+
+def test_a_table_has_the_worst_first_and_the_smallest_fix_with_its_cost(tmp_path: Path) -> None:
+    fine, bad, *_ = DRIVERS
+    known(tmp_path, {"none": "works"}, driver=fine)
+    facts = known(tmp_path, {"none": "wrong row", "closed_before_fork": "new session", REMEDY: "works"}, driver=bad)
+    mine = [answer for answer in answers(facts, LAUNCHER) if answer.application.name == APPLICATION]
+    rows = [line.split(" | ") for line in launcher_table(mine).splitlines()[2:]]
+    assert [row[1] for row in rows[:2]] == [bad, fine]
+    assert "wrong row" in rows[0][2]
+    assert "`closed_before_fork`" in rows[0][3]
+    assert "loses its database session" in rows[0][4] or "keeps its database session" in rows[0][4]
+    assert "nothing is needed" in rows[1][3]
+    assert all("not run here" in row[2] for row in rows[2:])
+
+
+def test_what_another_launcher_does_besides_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for launcher in launchers().values():
+        for name, besides in launcher.facts.common_names.items():
+            assert main(["advise", "--driver", DRIVERS[0], "--orm", "django", "--launcher", name]) == 0
+            text = " ".join(capsys.readouterr().out.split())
+            assert f"{name} was not run: it forks as {launcher.name} does" in text
+            assert besides in text
 
 
 def test_common_names_of_launchers_are_known_and_a_mistyped_one_names_the_nearest() -> None:

@@ -118,9 +118,8 @@ class Page:
     @staticmethod
     def _smallest(text: str, application: str, driver: str) -> str:
         """Return the anchor of what the page's table names for a driver."""
-        rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
-        column = [name.strip() for name in rows[0]].index(driver)
-        found = (re.search(rf"\(#({application}-\w+)\)", row[column]) for row in rows[1:])
+        rows = [[cell.strip() for cell in line.split(" | ")] for line in text.splitlines() if line.startswith("| ")]
+        found = (re.search(rf"\(#({application}-\w+)\)", row[3]) for row in rows if driver in row[1].split(", "))
         return next(match[1] for match in found if match)
 
     @staticmethod

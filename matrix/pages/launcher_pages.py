@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from matrix.catalogue.launchers import launchers
 from matrix.pages.launched import failure
-from matrix.report.table import markdown_table
+from matrix.records.outcomes import OUTCOMES, worst
+from matrix.report.table import markdown_table, marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,27 +79,37 @@ def launcher_summary(found: Sequence[Answer]) -> str:
 
 
 def launcher_table(found: Sequence[Answer], page: str = "") -> str:
-    """Return a table of what to do, by application and driver, with links to a page."""
-    drivers = sorted({answer.driver for answer in found})
+    """Return a table of what to do, the worst that happens without a remedy first, with links to a page."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for answer in sorted(found, key=_severity):
+        rows.setdefault(_row(answer, page), []).append(answer.driver)
+    cells = [[title, ", ".join(sorted(drivers)), *rest] for (title, *rest), drivers in rows.items()]
+    return markdown_table(
+        ["application", "driver", "without a remedy", "the smallest change that works", "cost"], cells
+    )
 
-    def what(application: str, driver: str) -> str:
-        answer = next((one for one in found if (one.application.name, one.driver) == (application, driver)), None)
-        if answer is None:
-            return ""
-        if not answer.was_run:
-            return "not run here"
-        if answer.best is None:
-            return "no remedy works here"
-        name = answer.application.name
-        anchor = f"{name}-program" if answer.nothing_needed else f"{name}-{answer.best.remedy}"
-        text = "nothing is needed" if answer.nothing_needed else f"`{answer.best.remedy}`"
-        return f"[{text}]({page}#{anchor}): {answer.best.results}"
 
-    rows = [
-        [some[0].application.facts.title, *(what(some[0].application.name, driver) for driver in drivers)]
-        for some in by_application(found)
-    ]
-    return markdown_table(["application", *drivers], rows)
+def _severity(answer: Answer) -> int:
+    """Return a number that is smaller the worse what happens without a remedy is; what was not run comes last."""
+    return _order(answer.without) if answer.without else len(OUTCOMES)
+
+
+def _order(offer: Offer) -> int:
+    return list(OUTCOMES).index(worst(seen.outcome for seen in offer.cells))
+
+
+def _row(answer: Answer, page: str) -> tuple[str, ...]:
+    """Return what a table says of an answer, but for the driver."""
+    name, title = answer.application.name, answer.application.facts.title
+    if not answer.was_run:
+        return title, "not run here", "", ""
+    without = marked(list(OUTCOMES)[_order(answer.without)]) if answer.without else ""
+    best = answer.best
+    if best is None:
+        return title, without, "no remedy that was run works here", ""
+    if answer.nothing_needed:
+        return title, without, f"[nothing is needed]({page}#{name}-program): {best.results}", ""
+    return title, without, f"[`{best.remedy}`]({page}#{name}-{best.remedy}): {best.results}", best.cost[0]
 
 
 def seen_without(found: Iterable[Answer]) -> dict[str, list[str]]:
