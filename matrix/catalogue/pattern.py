@@ -88,7 +88,9 @@ class Code(NamedTuple):
 
 
 def connection_code(driver: str, name: str, root: Path = ROOT) -> Code:
-    """Return a function of a driver's `connection.py`."""
+    """Return a function of a driver's `connection.py`, nothing if it has none of that name."""
+    if name not in _definitions(driver, root):
+        return Code()
     parts = _driver_parts(driver, [name], root)
     return Code(tuple(parts.imports), re.sub(r"  # noqa: [^\n]*", "", "\n\n\n".join(parts.definitions)))
 
