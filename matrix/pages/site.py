@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from matrix.files import write_text
 from matrix.pages import badge, data, links
 from matrix.pages.check import hand_written
 from matrix.pages.render import EXAMPLES, LAUNCHERS, PAGES, README, render, site_page
@@ -57,21 +56,28 @@ _LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json", ".yml": "yaml",
 def write_site(facts: Facts, folder: Path) -> int:
     """Write the source of the site into a folder, which is emptied first; return how many pages it has."""
     shutil.rmtree(folder, ignore_errors=True)
-    pages = _pages(facts)
+    rendered = render(facts)
+    pages = _pages(facts, rendered)
     for place, text in pages.items():
-        write_text(folder / place, text)
-    for name, text in _files(facts).items():
-        write_text(folder / name, text)
-        write_text(folder / "extra" / name, text)
+        _write(folder / place, text)
+    for name, text in _files(facts, rendered).items():
+        _write(folder / name, text)
+        _write(folder / "extra" / name, text)
     shutil.copytree(facts.root / "docs" / "site", folder, dirs_exist_ok=True)
     write_report(merge([facts.results]), facts.reasons, folder / "extra" / "report.html")
     return len(pages)
 
 
-def _pages(facts: Facts) -> dict[str, str]:
+def _write(path: Path, text: str) -> None:
+    """Write a file of the source, which is made anew each time: nothing is lost if this is interrupted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _pages(facts: Facts, rendered: dict[str, str]) -> dict[str, str]:
     """Return the text of each page by its place in the site."""
-    rendered = render(facts)
-    originals = rendered | hand_written(facts.root, rendered)
+    originals = {page: text for page, text in rendered.items() if page.endswith(".md")}
+    originals |= hand_written(facts.root, originals)
     parts = {page: _parts(page, text) for page, text in originals.items()}
     places = {
         page: {anchor: place for place, part in own.items() for anchor in links.anchors(part)}
@@ -91,8 +97,8 @@ def _pages(facts: Facts) -> dict[str, str]:
             there = places[wanted].get(fragment, _place(wanted))
             named = f'<a id="{fragment}">' in originals[wanted]
             end = f"#{_anchor(wanted, fragment) if named else fragment}" if fragment else ""
-        elif wanted.endswith(".svg"):
-            there, end = posixpath.basename(wanted), ""
+        elif wanted in rendered or wanted.endswith(".svg"):
+            there, end = wanted.removeprefix("docs/"), ""
         else:
             sources.add(wanted)
             there, end = f"source/{wanted}.md", ""
@@ -202,12 +208,13 @@ def _contents(globs: list[str]) -> str:
     return f"\n```{{toctree}}\n:hidden:\n:glob:\n:maxdepth: 1\n\n{lines}\n```\n"
 
 
-def _files(facts: Facts) -> dict[str, str]:
+def _files(facts: Facts, rendered: dict[str, str]) -> dict[str, str]:
     """Return what the site has besides pages: data, its schema, and the badges."""
     found = {
         "data/results.json": msgspec.json.format(msgspec.json.encode(data.collect(facts)), indent=0).decode() + "\n",
         "data/schema.json": msgspec.json.format(msgspec.json.encode(data.schema()), indent=2).decode() + "\n",
     }
     found |= {f"badges/{driver}.svg": badge.draw(facts, driver) for driver in facts.drivers}
+    found |= {page.removeprefix("docs/"): text for page, text in rendered.items() if not page.endswith(".md")}
     found |= {path.name: path.read_text(encoding="utf-8") for path in sorted((facts.root / "docs").glob("*.svg"))}
     return found
