@@ -112,7 +112,9 @@ def test_whatever_is_pasted_gets_an_answer_or_one_line(pasted: str | bytes) -> N
 @pytest.mark.parametrize("stack", drivers()["psycopg2"].facts.stacks)
 def test_without_an_orm_there_is_code_for_every_stack_of_the_driver_under_any_launcher(stack: str) -> None:
     text = "psycopg2.OperationalError: SSL error: decryption failed or bad record mac"
-    for launcher in (None, *launchers()):
+    # Where workers inherit nothing, there may be no place for the code.
+    inheriting = [name for name, one in launchers().items() if not one.facts.inherits.startswith("Nothing")]
+    for launcher in (None, *inheriting):
         assert stack in {fix.stack for fix in answer(facts(), text, launcher=launcher).fixes}, launcher
 
 

@@ -37,9 +37,14 @@ if TYPE_CHECKING:
 
 CONNECT = Place("connect", "bare", "a_driver", "a_server", "tcp")
 MACHINE = Machine(cpu="a processor", cores=2, system="a system", busy=0.1, versions={"a_server": "1", "a_driver": "2"})
-#: A driver that is installed here.
+#: A driver that is installed here, of those that costs are measured with.
 INSTALLED = next(
-    (name for name, driver in catalogue.drivers().items() if environment(interpreter(name)).has(driver)), None
+    (
+        name
+        for name in dict.fromkeys(place.driver for place in plan.places())
+        if environment(interpreter(name)).has(catalogue.drivers()[name])
+    ),
+    None,
 )
 
 

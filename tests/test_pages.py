@@ -453,7 +453,7 @@ def sentence(root: Path, how_many: str = "all") -> str:
 
 
 def test_a_finding_says_for_whom_it_holds(root: Path) -> None:
-    stacks = [stack.facts for stack in catalogue.stacks().values()]
+    stacks = [stack.facts for name, stack in catalogue.stacks().items() if name in OWN_STACKS]
     words = [f"under {stack.title}" if stack.distribution else "without an ORM" for stack in stacks]
     assert f"It does with every driver, {', '.join(words[:-1])} and {words[-1]}." in sentence(root)
     change(root, "django/closed_in_child/swift/mariadb/tls", outcome="works", seen={"works": 1})
@@ -641,11 +641,10 @@ def test_without_results_the_readme_says_so(root: Path) -> None:
 def test_a_driver_that_a_stack_does_not_have_is_left_out_there(facts: Facts) -> None:
     pages = render(facts)
     titles = {name: stack.facts.title for name, stack in catalogue.stacks().items()}
-    lines = pages["docs/choosing.md"].splitlines()
-    at, row = next((at, line) for at, line in enumerate(lines) if line.startswith(f"| {titles['django']} |"))
-    header = next(line for line in lines[at::-1] if line.startswith("| application |"))
-    assert [name.strip() for name in header.split("|")[2:-1]] == [*facts.drivers]
-    assert [cell.strip() == "" for cell in row.split("|")[2:-1]] == [name == PLAIN for name in facts.drivers]
+    rows = [
+        line.split("|") for line in pages["docs/choosing.md"].splitlines() if line.startswith(f"| {titles['django']} |")
+    ]
+    assert {name.strip() for row in rows for name in row[2].split(",")} == {*facts.drivers} - {PLAIN}
     for name in facts.drivers:
         assert (f"\n{titles['django']}:\n" in pages[f"drivers/{name}/README.md"]) == (name != PLAIN)
 
@@ -804,8 +803,8 @@ def test_an_orm_that_is_not_run_gets_the_answer_of_the_driver_and_is_told(facts:
 
 
 def test_a_launcher_that_is_not_run_gets_the_answer_of_one_that_forks_like_it(facts: Facts) -> None:
-    found = answer(facts, "bad record mac", driver="quick", launcher="django-q")
-    assert any("the answer is that of multiprocessing" in note for note in found.notes)
+    found = answer(facts, "bad record mac", driver="quick", launcher="granian")
+    assert any("the answer is that of multiprocessing_pool" in note for note in found.notes)
     assert answer(facts, "bad record mac", driver="quick", launcher="a launcher of tomorrow").fixes
 
 
@@ -958,7 +957,7 @@ def test_a_page_has_the_verdict_the_checks_and_code_for_each_stack(facts: Facts)
     page = render(facts)["docs/errors/mysql-server-has-gone-away.md"]
     for part in ("**What happened:**", "**How sure:**", "**What to do:**", "## How to check", "## Fix for a fork"):
         assert part in page
-    assert page.count("```python") >= len(STACKS)
+    assert page.count("```python") >= len(OWN_STACKS)
 
 
 def test_a_page_of_what_no_cell_shows_says_so(facts: Facts) -> None:
@@ -983,7 +982,7 @@ def test_a_page_of_a_message_that_is_gone_is_removed(root: Path) -> None:
 
 def test_commands_end_with_the_right_status(capsys: pytest.CaptureFixture[str]) -> None:
     drivers = catalogue.drivers()
-    name, driver = next(iter(drivers.items()))
+    name, driver = next((name, one) for name, one in drivers.items() if "django" in one.facts.stacks)
     assert main(["explain", "MySQL server has gone away"]) == 0
     assert main(["explain", "the flux capacitor is out"]) == 1
     for called in (name, driver.facts.distributions[0].upper(), driver.facts.module):

@@ -82,7 +82,7 @@ def installed(facts: Facts, launcher: str, application: str) -> tuple[str, Path]
     """Return a driver for which the page has an answer, and a Python that has it and the launcher."""
     for name, driver in drivers().items():
         if works_with(applications()[application], driver) and files_for(facts, name, application, launcher).best:
-            for python in (interpreter(f"{name}+{launcher}"), interpreter(name)):
+            for python in (interpreter(name), interpreter(f"{name}+{launcher}")):
                 has = environment(python)
                 wanted = [*launchers()[launcher].facts.requires, *applications()[application].facts.requires]
                 names = [normalised(re.split(r"[^\w.-]", text)[0]) for text in wanted]

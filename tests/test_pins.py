@@ -37,7 +37,7 @@ def test_no_address_is_in_a_file_of_pins(one: pins.Pins) -> None:
 
 
 def test_no_file_of_pins_is_left_over() -> None:
-    patterns = ("requirements/*", "drivers/*/requirements*.txt", "launchers/*/requirements*.txt")
+    patterns = ("requirements/*", "drivers/*/requirements*.txt", "launchers/*/requirements*.txt", "versions/*/*.txt")
     found = {path for pattern in patterns for path in pins.ROOT.glob(pattern)}
     assert found == {one.path for one in pins.files()}
 

@@ -94,13 +94,15 @@ def compute(pinned: Mapping[Coordinates, tuple[Mapping[str, str], Iterable[Outco
             axis = _axis(versions, pinned[cell][0])
             if axis is None:
                 continue
-            of, version = _named(versions[axis], axis)
+            if (named := _named(versions[axis], axis)) is None:
+                continue
+            of, version = named
             points.setdefault((cell, axis, of), []).append(_Point(version, frozenset(seen)))
             axes[cell, axis, of] = None
     for cell, (now, outcomes) in pinned.items():
         for axis in AXES:
-            if axis in now:
-                of, version = _named(now[axis], axis)
+            if axis in now and (named := _named(now[axis], axis)):
+                of, version = named
                 if (cell, axis, of) in axes:
                     points[cell, axis, of].append(_Point(version, frozenset(outcomes)))
     findings = [(cell, axis, of, _ranges(some)) for (cell, axis, of), some in points.items()]
@@ -175,11 +177,14 @@ def _axis(versions: Mapping[str, str], pinned: Mapping[str, str]) -> str | None:
     return next((axis for axis in AXES if axis in versions and versions[axis] != pinned.get(axis)), None)
 
 
-def _named(text: str, axis: str) -> tuple[str, Version]:
-    """Return what a version is of, and the version: `psycopg2-binary 2.9.13 (c)` is `psycopg2 (c)`, 2.9.13."""
+def _named(text: str, axis: str) -> tuple[str, Version] | None:
+    """Return what a version is of, and the version: `psycopg2-binary 2.9.13 (c)` is `psycopg2 (c)`, 2.9.13.
+
+    None if the text is no version; pages show it all the same.
+    """
     match = re.fullmatch(r"(?:(?P<name>\S+) )?(?P<version>\d\S*)(?P<built> \(\w+\))?", text)
     if match is None:
-        raise ValueError(f"{text!r} is not a name and a version")
+        return None
     name = (match["name"] or axis.capitalize()).removesuffix("-binary")
     return name + (match["built"] or ""), Version(match["version"])
 

@@ -69,7 +69,7 @@ def write_site(facts: Facts, folder: Path) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file of the source, which is made anew each time: nothing is lost if this is interrupted."""
+    """Write a file of the source, which is written again each time, so that nothing is lost if this is interrupted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
