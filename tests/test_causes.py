@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matrix.catalogue import drivers
-from matrix.catalogue.launchers import launchers
+from matrix.catalogue.launchers import applications, launchers
 from matrix.errors import MatrixError
 from matrix.pages import causes
 from matrix.pages.answers import answer
@@ -110,11 +110,12 @@ def test_whatever_is_pasted_gets_an_answer_or_one_line(pasted: str | bytes) -> N
 
 
 @pytest.mark.parametrize("stack", drivers()["psycopg2"].facts.stacks)
-def test_without_an_orm_there_is_code_for_every_stack_of_the_driver_under_any_launcher(stack: str) -> None:
+def test_without_an_orm_there_is_code_for_every_stack_of_the_driver_under_launchers_of_it(stack: str) -> None:
     text = "psycopg2.OperationalError: SSL error: decryption failed or bad record mac"
-    # Where workers inherit nothing, there may be no place for the code.
-    inheriting = [name for name, one in launchers().items() if not one.facts.inherits.startswith("Nothing")]
-    for launcher in (None, *inheriting):
+    stacks = {name: one.facts.stack for name, one in applications().items()}
+    running = [name for name, one in launchers().items() if stack in {stacks[each] for each in one.facts.applications}]
+    assert running
+    for launcher in (None, *running):
         assert stack in {fix.stack for fix in answer(facts(), text, launcher=launcher).fixes}, launcher
 
 
